@@ -12,6 +12,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check faults sabotage bench
 .DELETE_ON_ERROR:
+.PRECIOUS: .venv-%/bin/python
 
 ROUNDS ?= 200
 JOBS ?= 2
