@@ -1,0 +1,1 @@
+"""Ready activities, one folder a service: `from connectors.http import request`."""
