@@ -9,15 +9,13 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import update_wrapper
-from typing import ParamSpec, cast
+from typing import NamedTuple, ParamSpec, cast
 
 _P = ParamSpec("_P")
 
 
-@dataclass(frozen=True)
-class EventInfo:
+class EventInfo(NamedTuple):
     """One entry of the catalogue: what it is called, where it goes, what it says and which fields it carries."""
 
     event_id: int

@@ -14,5 +14,6 @@ rest. Their meaning never changes and none is used again. `docs/tracing.md` list
 from dtf_runtime.tracing._activity_events import *  # noqa: F403
 from dtf_runtime.tracing._define import EventInfo as EventInfo
 from dtf_runtime.tracing._define import catalogue as catalogue
+from dtf_runtime.tracing._define import describe as describe
 from dtf_runtime.tracing._host_events import *  # noqa: F403
 from dtf_runtime.tracing._orchestration_events import *  # noqa: F403
