@@ -69,6 +69,6 @@ def test_a_swallowed_refusal_still_fails_the_test(pytester: pytest.Pytester) -> 
                 sock.connect(("{ELSEWHERE}", 80))
         """
     )
-    result = pytester.runpytest_inprocess("-p", "no:xdist")
+    result = pytester.runpytest_inprocess("-p", "no:xdist", "-o", "asyncio_default_fixture_loop_scope=function")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*tried to leave this machine*"])

@@ -1,0 +1,149 @@
+"""The package's inline annotations say what the contract says: mypy reads both and each public type is compared.
+
+Compared as mypy prints them, without module names (a class may live anywhere inside the package) and with type
+variables numbered (theirs may have other names). Parameters that start with an underscore are ours.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mypy.build import BuildResult, build
+from mypy.modulefinder import BuildSource
+from mypy.nodes import ArgKind, Decorator, MypyFile, OverloadedFuncDef, SymbolNode, TypeAlias, TypeInfo, Var
+from mypy.options import Options
+from mypy.types import CallableType, Overloaded, ProperType, Type, get_proper_type
+
+import dtf_runtime
+from tests.contract.stub import STUB, ClassSpec, load
+
+CONTRACT = "the_contract"
+PACKAGE = "dtf_runtime"
+ROOT = Path(dtf_runtime.__file__).parents[1]
+
+RUNTIME, TESTING = load()
+CLASSES = {**RUNTIME.classes, **TESTING.classes}
+FOR_TYPE_CHECKERS = {"send", "throw", "close"}  # of Call: its spelling there is free
+
+
+def member_names(spec: ClassSpec) -> Iterator[str]:
+    if not spec.is_enum:
+        yield from (name for name, _ in spec.fields)
+    yield from spec.properties
+    yield from (method.name for method in spec.methods if method.name not in FOR_TYPE_CHECKERS)
+    if spec.dataclass_options is not None:
+        yield "__init__"
+
+
+MEMBERS = [f"{spec.name}.{name}" for spec in CLASSES.values() for name in member_names(spec)]
+GLOBALS = sorted({*RUNTIME.functions, *RUNTIME.constants, *TESTING.functions, *TESTING.constants})
+
+
+@pytest.fixture(scope="module")
+def read() -> BuildResult:
+    """Both, parsed and analysed by mypy in this process."""
+    options = Options()
+    options.python_version = (3, 11)
+    options.incremental = False
+    options.namespace_packages = True
+    options.explicit_package_bases = True
+    options.mypy_path = [str(ROOT)]
+    package = ROOT / PACKAGE
+    sources = [
+        BuildSource(str(STUB), CONTRACT),
+        BuildSource(str(package / "__init__.py"), PACKAGE),
+        BuildSource(str(package / "testing" / "__init__.py"), f"{PACKAGE}.testing"),
+    ]
+    return build(sources, options)
+
+
+def pair(read: BuildResult, name: str) -> tuple[SymbolNode, SymbolNode]:
+    """The contract's node and the package's, of a public name."""
+    module = f"{PACKAGE}.testing" if name in TESTING.names else PACKAGE
+    return node_of(read.files[CONTRACT], name), node_of(read.files[module], name)
+
+
+def node_of(file: MypyFile, name: str) -> SymbolNode:
+    node = file.names[name].node
+    assert node is not None, f"mypy can't tell what {file.fullname}.{name} is"
+    return node
+
+
+@pytest.mark.parametrize("name", GLOBALS)
+def test_a_function_or_constant_has_the_promised_type(read: BuildResult, name: str) -> None:
+    promised, found = pair(read, name)
+    assert described(found, None) == described(promised, None)
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_member_has_the_promised_type(read: BuildResult, member: str) -> None:
+    owner, _, name = member.partition(".")
+    promised, found = (node for node in pair(read, owner))
+    assert isinstance(promised, TypeInfo) and isinstance(found, TypeInfo)
+    assert described(member_of(found, name), found) == described(member_of(promised, name), promised)
+
+
+def member_of(info: TypeInfo, name: str) -> SymbolNode:
+    symbol = info.get(name)
+    assert symbol is not None and symbol.node is not None, f"{info.name} has no {name} that a type checker can see"
+    return symbol.node
+
+
+# == A type, in words that don't depend on where it is written ====================================================
+
+
+def described(node: SymbolNode, owner: TypeInfo | None) -> list[str]:
+    """One line a signature; the type alone for an attribute, whether it is a property or not."""
+    if isinstance(node, TypeAlias):
+        return [plain(get_proper_type(node.target), {})]
+    declared: Type | None = getattr(node, "type", None)
+    assert declared is not None, f"{node.fullname} has no annotation"
+    signatures = get_proper_type(declared)
+    variables = dict.fromkeys(owner.type_vars, "") if owner else {}
+    if isinstance(node, Var) or is_property(node):
+        value = signatures.ret_type if is_property(node) and isinstance(signatures, CallableType) else signatures
+        return [plain(get_proper_type(value), variables)]
+    items = signatures.items if isinstance(signatures, Overloaded) else [signatures]
+    return [signature(item, owner, dict(variables)) for item in items]
+
+
+def is_property(node: SymbolNode) -> bool:
+    if isinstance(node, OverloadedFuncDef):
+        return node.is_property
+    return isinstance(node, Decorator) and node.var.is_property
+
+
+def signature(item: ProperType, owner: TypeInfo | None, variables: dict[str, str]) -> str:
+    assert isinstance(item, CallableType)
+    variables |= dict.fromkeys((variable.name for variable in item.variables), "")
+    arguments = list(zip(item.arg_kinds, item.arg_names, item.arg_types, strict=True))[1 if owner else 0 :]
+    positional = [argument for argument in arguments if not argument[0].is_named()]
+    named = sorted(
+        (argument for argument in arguments if argument[0].is_named()), key=lambda argument: argument[1] or ""
+    )
+    parts = [
+        f"{kind.name} {name or ''}: {plain(get_proper_type(kind_type), variables)}"
+        for kind, name, kind_type in (*positional, *named)
+        if not is_private_option(kind, name)
+    ]
+    return f"({', '.join(parts)}) -> {plain(get_proper_type(item.ret_type), variables)}"
+
+
+def is_private_option(kind: ArgKind, name: str | None) -> bool:
+    return kind is ArgKind.ARG_NAMED_OPT and (name or "").startswith("_")
+
+
+def plain(kind: ProperType, variables: dict[str, str]) -> str:
+    """`datetime.timedelta | float` and `float | timedelta` read the same; a type variable is its number here."""
+
+    def renamed(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in variables:
+            variables[name] = variables[name] or f"T{sum(map(bool, variables.values())) + 1}"
+            return variables[name]
+        return name
+
+    text = re.sub(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)(?:`-?\d+)?", renamed, str(kind).rstrip("?"))
+    has_nothing_nested = not set(text) & set("[(,")
+    return " | ".join(sorted(text.split(" | "))) if has_nothing_nested else text
