@@ -23,7 +23,7 @@ _SEPARATOR = r"[\w-]{0,32}+(?:\\?[\"']?\s{0,8}+[:=]>?\s{0,8}+|\\?[\"']\s{0,8}+,\
 # A quoted value (its end may be missing: texts get cut), the same inside a JSON string; before it perhaps b or a call.
 _QUOTED = (
     r"(?:[A-Za-z_]\w{0,40}\()?[bBrRfFuU]{0,2}"
-    r"(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"
+    r"(?:\"(?:[^\"\\]|\\(?:.|\Z))*\"?|'(?:[^'\\]|\\(?:.|\Z))*'?"
     r"|\\\"(?:[^\"\\]|\\\\(?:\\.|[^\\]))*(?:\\\")?|\\'(?:[^'\\]|\\\\(?:\\.|[^\\]))*(?:\\')?)"
 )
 _MASKED = rf"(?!{re.escape(MASK)}(?:[\s\"'&;<>)\]}},]|$))"
