@@ -3,11 +3,12 @@
 They run before anything is stored, and each raises InvalidArgumentError that names the argument.
 """
 
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from dtf_runtime.errors import InvalidArgumentError
+from dtf_runtime.errors import Duration, InvalidArgumentError, seconds
 
 MAX_NAME = 200  # characters, of a definition and of a version
 MAX_INSTANCE_ID = 500  # characters
@@ -60,3 +61,55 @@ def check_count(value: Any, what: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InvalidArgumentError(f"{what} must be a whole number from 1, not {value!r}")
     return value
+
+
+def check_limit(duration: Duration | None, what: str) -> float | None:
+    """A time limit in seconds, more than 0; None is none."""
+    if duration is None:
+        return None
+    value = seconds(duration, what)
+    if value == 0:
+        raise InvalidArgumentError(f"{what} must be more than 0; None means no limit")
+    return value
+
+
+def is_number(value: Any) -> bool:
+    """An int or a float; True is none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def check_definition_name(fn: Any, name: str | None, kind: str) -> str:
+    if name is None:
+        name = getattr(fn, "__qualname__", None)
+        if name is None or name.endswith("<lambda>"):
+            raise InvalidArgumentError(f"{fn!r} has no name of its own; write @{kind}(name=...)")
+    return check_text(name, f"the name of an {kind}", longest=MAX_NAME)
+
+
+def check_function(fn: Any, name: str, kind: str) -> None:
+    if isinstance(fn, (staticmethod, classmethod)):
+        raise InvalidArgumentError(f"{kind} {name!r}: put @staticmethod above @{kind}, not below it")
+    if hasattr(fn, "__wrapped__") and hasattr(fn, "parameters"):
+        raise InvalidArgumentError(f"{kind} {name!r} is decorated already: {fn!r}")
+    if not callable(fn) or isinstance(fn, type):
+        raise InvalidArgumentError(f"@{kind} takes a function, not {fn!r}")
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise InvalidArgumentError(f"{kind} {name!r} is a generator: return a list, or split the work into calls")
+    first = next(iter(inspect.signature(fn).parameters), "") if inspect.isfunction(fn) else ""
+    if first in ("self", "cls"):
+        raise InvalidArgumentError(
+            f"{kind} {name!r} is a method, and an object can't cross to a worker: make it a function, or drop "
+            f"{first!r} and put @staticmethod above @{kind}"
+        )
+
+
+def check_orchestration(fn: Any, name: str) -> None:
+    if not inspect.iscoroutinefunction(fn):
+        raise InvalidArgumentError(f"orchestration {name!r} must be an `async def`")
+    parameters = list(inspect.signature(fn).parameters.values())
+    plain = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if not plain or len(plain) != len(parameters) or len(parameters) > 2:
+        raise InvalidArgumentError(
+            f"orchestration {name!r} takes the context and at most one input, `async def {name}(ctx)` or "
+            f"`async def {name}(ctx, input)`; put several values into a dataclass"
+        )

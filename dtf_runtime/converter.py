@@ -5,18 +5,17 @@ odd annotation, and never hide where in a value the trouble is. It is on the hot
 explain an error run only once an encoder has refused.
 """
 
-import inspect
 import math
 import re
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from json import JSONEncoder
-from typing import Any, Never, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn
 
 import msgspec
 
-from dtf_runtime.errors import InvalidArgumentError, SerializationError, qualified_name
+from dtf_runtime.errors import SerializationError, qualified_name
 
 _SCALARS = (str, int, float)
 _HOW = (
@@ -49,22 +48,14 @@ def _dec_hook(kind: Any, value: Any) -> Any:
 _encode = msgspec.json.Encoder(enc_hook=_enc_hook).encode
 _strict_json = JSONEncoder(allow_nan=False, check_circular=False).encode
 _decode_plain = msgspec.json.Decoder().decode
-_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_NO_FLOATS = frozenset({str, int, bool, type(None)})
 
 
-class _WithKeywords(msgspec.Struct):
-    args: list[msgspec.Raw]
-    kwargs: dict[str, msgspec.Raw]
+def encode(value: Any, what: str, *, root: str | None = None) -> bytes:
+    """The JSON of a value. `what` says in errors which value it is, `root` begins the paths into it.
 
-
-_decode_with_keywords = msgspec.json.Decoder(_WithKeywords).decode
-
-
-def encode(value: Any, what: str) -> bytes:
-    """The JSON of a value. `what` names the value in errors: `input.items[3].price`.
-
-    Raises SerializationError, with the path and the type of the culprit, for what JSON can't hold: other objects,
-    NaN, infinities, cycles, lone surrogates.
+    Raises SerializationError, with the path and the type of the culprit (`input.items[3].price`), for what JSON can't
+    hold: other objects, NaN, infinities, cycles, lone surrogates.
     """
     if value is None:
         return b"null"
@@ -73,12 +64,21 @@ def encode(value: Any, what: str) -> bytes:
         if b"null" in data:
             _refuse_nan(value)
     except Exception as error:
-        _refuse(value, what, _root(what), error)
+        _refuse(value, what, root or _root(what), error)
     return data
 
 
-_UNKNOWN: Any = object()
-_NO_FLOATS = frozenset({str, int, bool, type(None)})
+def decode(data: bytes | msgspec.Raw, type_: Any, what: str, *, root: str | None = None) -> Any:
+    """The value that JSON bytes stand for, as `type_` (Any: plain JSON values).
+
+    Raises SerializationError when the bytes are no JSON or not of that type, or when the type itself is one that JSON
+    can't be made into.
+    """
+    decoder = _decode_plain if type_ is Any else _decoder(type_, what)
+    try:
+        return decoder(data)
+    except Exception as error:
+        raise SerializationError(_mismatch(data, what, root or _root(what), error)) from error
 
 
 def _refuse_nan(value: Any) -> None:
@@ -99,27 +99,20 @@ def _refuse_nan(value: Any) -> None:
         _strict_json(msgspec.to_builtins(value, str_keys=True, enc_hook=_enc_hook))
 
 
-def decode(data: bytes, type_: Any, what: str) -> Any:
-    """The value that JSON bytes stand for, as `type_` (Any: plain JSON values).
-
-    Raises SerializationError when the bytes are no JSON or not of that type, or when the type itself is one that JSON
-    can't be made into.
-    """
-    decoder = _decode_plain if type_ is Any else _decoder(type_, what)
-    try:
-        return decoder(data)
-    except Exception as error:
-        raise SerializationError(_mismatch(data, what, error)) from error
-
-
 # == Decoders =========================================================================================================
 
 
 def _decoder(type_: Any, what: str) -> Callable[[Any], Any]:
     try:
-        return (_cached_decoder if _is_hashable(type_) else _build_decoder)(type_)
+        return _cached_decoder(type_)
     except Exception as error:
-        raise SerializationError(f"{what}: no value can be decoded as {type_!r}: {error}") from error
+        refused = error
+    if not _is_hashable(type_):
+        try:
+            return _build_decoder(type_)
+        except Exception as error:
+            refused = error
+    raise SerializationError(f"{what}: no value can be decoded as {type_!r}: {refused}") from refused
 
 
 def _is_hashable(type_: Any) -> bool:
@@ -149,9 +142,9 @@ def _build_decoder(type_: Any) -> Callable[[Any], Any]:
 _cached_decoder = lru_cache(maxsize=2048)(_build_decoder)
 
 
-def _mismatch(data: Any, what: str, error: Exception) -> str:
+def _mismatch(data: Any, what: str, root: str, error: Exception) -> str:
     if isinstance(error, msgspec.ValidationError):
-        text = re.sub(r" - at `\$(.*)`$", lambda path: f" - at {_root(what)}{path[1]}", str(error), flags=re.DOTALL)
+        text = re.sub(r" - at `\$(.*)`$", lambda path: f" - at {root}{path[1]}", str(error), flags=re.DOTALL)
         return f"{what} is not what the type hint says: {text}"
     if isinstance(error, msgspec.DecodeError):
         return f"{what} is no JSON ({error}); it has {len(bytes(data))} bytes"
@@ -215,235 +208,3 @@ def _children(value: Any) -> Iterator[tuple[str, Any]]:
         for name in names:
             child = getattr(value, name, None)
             yield f".{name}", child
-
-
-# == Parameters ========================================================================================================
-
-
-class Parameters:
-    """How calls of one function are stored, compiled from its signature at first use.
-
-    A call without keywords is a JSON array of its arguments, one with keywords `{"args": [...], "kwargs": {...}}`. The
-    input of an orchestration stands alone, and none is no bytes at all. `name` names the function in errors;
-    `skip_first` leaves out the context of an orchestration, whose hint is never resolved.
-    """
-
-    def __init__(self, fn: Callable[..., Any], name: str, *, skip_first: bool = False) -> None:
-        self._fn = fn
-        self._name = name
-        self._skip_first = skip_first
-        self._fewest = 1  # until compiled nothing fits, so that the fast path compiles
-        self._most = 0
-        self._signature: inspect.Signature | None = None
-        self._decoders: dict[str, Callable[[Any], Any]] = {}
-        self._exact: Callable[[bytes], Any] | None = None
-        self._exact_known = False
-        self._result_type: Any = _UNKNOWN
-
-    @property
-    def signature(self) -> inspect.Signature:
-        """The function's signature, without the context."""
-        return self._signature or self._compile()
-
-    @property
-    def result_type(self) -> Any:
-        """The return hint, for `decode`; Any when there is none. It can't be resolved: SerializationError."""
-        if self._result_type is _UNKNOWN:
-            self._result_type = self._resolved("return", f"the result of {self._name}")
-        return self._result_type
-
-    # -- an activity's call
-
-    def encode_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str) -> bytes:
-        """The JSON of a call's arguments. They don't fit the signature: InvalidArgumentError. See `encode`."""
-        if kwargs or not self._fewest <= len(args) <= self._most:
-            self._check(args, kwargs)
-        try:
-            data = _encode({"args": args, "kwargs": kwargs} if kwargs else args)
-            if b"null" in data:
-                _refuse_nan((args, kwargs))
-            return data
-        except Exception as error:
-            for name, value in self._named(args, kwargs):
-                if not _encodable(value):
-                    _refuse(value, what, name, error)
-            _refuse((args, kwargs), what, "arguments", error)
-
-    def decode_call(self, data: bytes, what: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments of a stored call, as the hints say. SerializationError as in `decode`."""
-        if data == b"[]":
-            return (), {}
-        exact = self._exact if self._exact_known else self._compile_exact()
-        if exact is not None:
-            try:
-                return exact(data), {}
-            except Exception:  # fewer arguments, keywords, or a mismatch: the slow way finds out which
-                pass
-        try:
-            if data[:1] == b"{":
-                call = _decode_with_keywords(data)
-                raws, keywords = call.args, call.kwargs
-            else:
-                raws, keywords = _decode_raws(data), {}
-        except Exception as error:
-            raise SerializationError(_mismatch(data, what, error)) from error
-        names = self._names(len(raws))
-        args = tuple(self._argument(name, raw, f"{what}: {name}") for name, raw in zip(names, raws, strict=True))
-        return args, {name: self._argument(name, raw, f"{what}: {name}") for name, raw in keywords.items()}
-
-    def encode_result(self, value: Any, what: str = "result") -> bytes:
-        """The JSON of a result; see `encode`."""
-        return encode(value, what)
-
-    def decode_result(self, data: bytes, what: str = "result") -> Any:
-        """A stored result, as the function's return hint says; see `decode`."""
-        return decode(data, self.result_type, what)
-
-    # -- an orchestration's input
-
-    def encode_input(self, args: tuple[Any, ...], what: str = "input") -> bytes:
-        """The JSON of the one input, `b""` for none. They don't fit the signature: InvalidArgumentError."""
-        return self.encode_input_call(args, {}, what)
-
-    def encode_input_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], what: str = "input") -> bytes:
-        """As `encode_input`, where the input may also be given by its name."""
-        if kwargs or not self._fewest <= len(args) <= self._most:
-            self._check(args, kwargs)
-        if args:
-            return encode(args[0], what)
-        return encode(next(iter(kwargs.values())), what) if kwargs else b""
-
-    def decode_input(self, data: bytes, what: str = "input") -> tuple[Any, ...]:
-        """The positional arguments that follow the context: `()` or `(input,)`, as the hint says."""
-        if not data:
-            return ()
-        names = list(self.signature.parameters)
-        if not names:
-            if data == b"null":
-                return ()
-            raise SerializationError(f"{what}: {self._name} takes no input, but {len(data)} bytes of it were given")
-        return (self._argument(names[0], data, what),)
-
-    # -- compiling
-
-    def _check(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        try:
-            self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise InvalidArgumentError(f"{self._name}{self.signature} can't be called so: {error}") from None
-
-    def _compile(self) -> inspect.Signature:
-        signature = _signature(self._fn)
-        parameters = list(signature.parameters.values())[1 if self._skip_first else 0 :]
-        signature = signature.replace(parameters=parameters)
-        required_keywords = any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
-        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        if not required_keywords:
-            self._fewest = sum(p.default is p.empty for p in positional)
-            self._most = sys.maxsize if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(positional)
-        self._signature = signature
-        return signature
-
-    def _compile_exact(self) -> Callable[[bytes], Any] | None:
-        """One decoder for the whole array, where the number of arguments is always the same."""
-        signature = self.signature
-        parameters = list(signature.parameters.values())
-        if parameters and all(
-            p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters
-        ):
-            try:
-                hints = tuple(self._hint(p.name) for p in parameters)
-                self._exact = msgspec.json.Decoder(tuple[hints], dec_hook=_dec_hook).decode  # type: ignore[valid-type]
-            except Exception:
-                self._exact = None  # said clearly, by argument, when that argument is decoded
-        self._exact_known = True
-        return self._exact
-
-    def _names(self, count: int) -> list[str]:
-        """The parameters that `count` positional arguments belong to."""
-        names: list[str] = []
-        for parameter in self.signature.parameters.values():
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                names.extend([parameter.name] * (count - len(names)))
-            elif parameter.kind is not parameter.KEYWORD_ONLY and parameter.kind is not parameter.VAR_KEYWORD:
-                names.append(parameter.name)
-        names.extend(f"#{index + 1}" for index in range(len(names), count))
-        return names[:count]
-
-    def _named(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        yield from zip(self._names(len(args)), args, strict=True)
-        yield from kwargs.items()
-
-    def _argument(self, name: str, data: bytes | msgspec.Raw, what: str) -> Any:
-        decoder = self._decoders.get(name)
-        if decoder is None:
-            hint = self._resolved(name, what)
-            decoder = self._decoders[name] = _decode_plain if hint is Any else _decoder(hint, what)
-        try:
-            return decoder(data)
-        except Exception as error:
-            raise SerializationError(_mismatch(data, what, error)) from error
-
-    def _resolved(self, name: str, what: str) -> Any:
-        try:
-            return self._hint(name)
-        except Exception as error:
-            raise SerializationError(
-                f"{what}: the type hint of {name!r} in {self._name} can't be resolved "
-                f"({type(error).__name__}: {error}); the names in it must exist in its module while the program runs, "
-                "not only under TYPE_CHECKING"
-            ) from error
-
-    def _hint(self, name: str) -> Any:
-        annotations = _annotations(self._fn)
-        if name != "return" and name not in self.signature.parameters:
-            rest = [p.name for p in self.signature.parameters.values() if p.kind is p.VAR_KEYWORD]
-            name = rest[0] if rest else name
-        if name not in annotations:
-            return Any
-        hint = _resolve(self._fn, annotations[name])
-        gives_awaitable = name == "return" and not inspect.iscoroutinefunction(self._fn)
-        if gives_awaitable and get_origin(hint) in (Coroutine, Awaitable):
-            return get_args(hint)[-1]
-        return Any if hint in (NoReturn, Never, object) else hint
-
-
-class _Holder:
-    """Something with annotations, to resolve one hint at a time: one bad hint must not spoil the others."""
-
-    def __init__(self, hint: Any) -> None:
-        self.__annotations__ = {"hint": hint}
-
-
-def _resolve(fn: Callable[..., Any], hint: Any) -> Any:
-    plain = _plain(fn)
-    scope = getattr(plain, "__globals__", {})
-    names = getattr(getattr(plain, "__code__", None), "co_freevars", ())
-    cells = getattr(plain, "__closure__", None) or ()
-    local: dict[str, Any] = {}
-    for name, cell in zip(names, cells, strict=False):
-        try:
-            local[name] = cell.cell_contents
-        except ValueError:  # not filled yet
-            continue
-    return get_type_hints(_Holder(hint), scope, local, include_extras=True)["hint"]
-
-
-def _plain(fn: Callable[..., Any]) -> Any:
-    return getattr(inspect.unwrap(fn), "func", inspect.unwrap(fn))
-
-
-def _annotations(fn: Callable[..., Any]) -> Mapping[str, Any]:
-    if sys.version_info >= (3, 14):
-        import annotationlib
-
-        return annotationlib.get_annotations(_plain(fn), format=annotationlib.Format.FORWARDREF)
-    return getattr(_plain(fn), "__annotations__", {})
-
-
-def _signature(fn: Callable[..., Any]) -> inspect.Signature:
-    if sys.version_info >= (3, 14):
-        import annotationlib
-
-        return inspect.signature(fn, annotation_format=annotationlib.Format.FORWARDREF)
-    return inspect.signature(fn)

@@ -10,19 +10,22 @@ import inspect
 import re
 from asyncio.events import _get_running_loop
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
-from dtf_runtime.checks import MAX_NAME, check_count, check_instance_id, check_tags, check_text, check_version
-from dtf_runtime.converter import Parameters
-from dtf_runtime.errors import (
-    DuplicateDefinitionError,
-    Duration,
-    FailureDetails,
-    InvalidArgumentError,
-    OutsideOrchestrationError,
-    seconds,
+from dtf_runtime.checks import (
+    check_count,
+    check_definition_name,
+    check_function,
+    check_instance_id,
+    check_limit,
+    check_orchestration,
+    check_tags,
+    check_version,
 )
+from dtf_runtime.errors import DuplicateDefinitionError, Duration, InvalidArgumentError, OutsideOrchestrationError
+from dtf_runtime.parameters import Parameters
+from dtf_runtime.retry import RetryPolicy as RetryPolicy
+from dtf_runtime.retry import check_retry
 
 if TYPE_CHECKING:
     from dtf_runtime.replay.context import OrchestrationContext
@@ -65,51 +68,6 @@ class Scheduler(Protocol):
     ) -> ChildCall[Any]: ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class RetryPolicy:
-    """Attempt n (from 1) is followed by a wait of min(first_interval * backoff_coefficient ** (n - 1), max_interval).
-
-    The wait is a durable timer, times 1 +- jitter (0 to 1); a failure's own `retry_after` wins. No attempt starts after
-    `timeout`, counted from the first schedule. `retry_if` is run once, live; its verdict is stored. When both are
-    given, `retry_if` and `non_retriable` (classes, or qualified or last names) must both allow another attempt.
-    Intervals are timedeltas or seconds. Raises InvalidArgumentError.
-    """
-
-    max_attempts: int = 3
-    first_interval: Duration = 1.0
-    backoff_coefficient: float = 2.0
-    max_interval: Duration | None = None
-    timeout: Duration | None = None
-    jitter: float = 0.0
-    retry_if: Callable[[FailureDetails], bool] | None = None
-    non_retriable: tuple[type[BaseException] | str, ...] = ()
-
-    def __post_init__(self) -> None:
-        check_count(self.max_attempts, "RetryPolicy.max_attempts")
-        seconds(self.first_interval, "RetryPolicy.first_interval")
-        if self.max_interval is not None:
-            seconds(self.max_interval, "RetryPolicy.max_interval")
-        if self.timeout is not None:
-            seconds(self.timeout, "RetryPolicy.timeout")
-        if not _is_number(self.backoff_coefficient) or not 1 <= self.backoff_coefficient < float("inf"):
-            raise InvalidArgumentError(
-                f"RetryPolicy.backoff_coefficient must be a number from 1, not {self.backoff_coefficient!r}"
-            )
-        if not _is_number(self.jitter) or not 0 <= self.jitter <= 1:
-            raise InvalidArgumentError(f"RetryPolicy.jitter must be from 0 to 1, not {self.jitter!r}")
-        if self.retry_if is not None and not callable(self.retry_if):
-            raise InvalidArgumentError(f"RetryPolicy.retry_if must be a function, not {self.retry_if!r}")
-        if not isinstance(self.non_retriable, tuple):
-            raise InvalidArgumentError(
-                f"RetryPolicy.non_retriable must be a tuple, such as (ValueError,), not {self.non_retriable!r}"
-            )
-        for kind in self.non_retriable:
-            if not isinstance(kind, str) and not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                raise InvalidArgumentError(
-                    f"RetryPolicy.non_retriable takes exception classes and their names, not {kind!r}"
-                )
-
-
 class Activity(Generic[_P, _R]):
     """A function that does outside work. Called in an orchestration it is scheduled at once and gives a Call.
 
@@ -142,12 +100,12 @@ class Activity(Generic[_P, _R]):
         tags: Mapping[str, str] | None = None,
     ) -> None:
         self.fn = fn
-        self.name = _definition_name(fn, name, "activity")
+        self.name = check_definition_name(fn, name, "activity")
         self.version = check_version(version)
-        _check_function(fn, self.name, "activity")
-        self.retry = _check_retry(retry)
-        self.timeout = _limit(timeout, "timeout")
-        self.heartbeat_timeout = _limit(heartbeat_timeout, "heartbeat_timeout")
+        check_function(fn, self.name, "activity")
+        self.retry = check_retry(retry)
+        self.timeout = check_limit(timeout, "timeout")
+        self.heartbeat_timeout = check_limit(heartbeat_timeout, "heartbeat_timeout")
         if max_concurrency is not None:
             check_count(max_concurrency, "max_concurrency")
         self.max_concurrency = max_concurrency
@@ -176,11 +134,11 @@ class Activity(Generic[_P, _R]):
         fields = changed.__dict__
         fields.update(self.__dict__)
         if retry is not _UNCHANGED:
-            fields["retry"] = _check_retry(retry)
+            fields["retry"] = check_retry(retry)
         if timeout is not _UNCHANGED:
-            fields["timeout"] = _limit(timeout, "timeout")
+            fields["timeout"] = check_limit(timeout, "timeout")
         if heartbeat_timeout is not _UNCHANGED:
-            fields["heartbeat_timeout"] = _limit(heartbeat_timeout, "heartbeat_timeout")
+            fields["heartbeat_timeout"] = check_limit(heartbeat_timeout, "heartbeat_timeout")
         if tags is not _UNCHANGED:
             fields["tags"] = check_tags(tags)
         return changed
@@ -212,11 +170,11 @@ class Orchestration(Generic[_P, _R]):
         version: str = "",
     ) -> None:
         self.fn = fn
-        self.name = _definition_name(fn, name, "orchestration")
+        self.name = check_definition_name(fn, name, "orchestration")
         self.version = self._own_version = check_version(version)
-        _check_function(fn, self.name, "orchestration")
+        check_function(fn, self.name, "orchestration")
         self.parameters = Parameters(fn, self.name, skip_first=True)
-        _check_orchestration(fn, self.name)
+        check_orchestration(fn, self.name)
         self.instance_id = None
         self.retry = None
         self.tags = {}
@@ -255,7 +213,7 @@ class Orchestration(Generic[_P, _R]):
         if version is not _UNCHANGED:
             fields["version"] = fields["_own_version"] if version is None else check_version(version)
         if retry is not _UNCHANGED:
-            fields["retry"] = _check_retry(retry)
+            fields["retry"] = check_retry(retry)
         if tags is not _UNCHANGED:
             fields["tags"] = check_tags(tags)
         return changed
@@ -424,9 +382,6 @@ def _where(fn: Any) -> str:
     return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code is not None else name
 
 
-# == Checks at decoration =============================================================================================
-
-
 async def _run_plain(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = fn(*args, **kwargs)
     return await result if inspect.isawaitable(result) else result
@@ -441,59 +396,3 @@ def _look_like(definition: Any, fn: Any) -> None:
         if hasattr(fn, attribute):
             setattr(definition, attribute, getattr(fn, attribute))
     definition.__wrapped__ = fn
-
-
-def _definition_name(fn: Any, name: str | None, kind: str) -> str:
-    if name is None:
-        name = getattr(fn, "__qualname__", None)
-        if name is None or name.endswith("<lambda>"):
-            raise InvalidArgumentError(f"{fn!r} has no name of its own; write @{kind}(name=...)")
-    return check_text(name, f"the name of an {kind}", longest=MAX_NAME)
-
-
-def _check_function(fn: Any, name: str, kind: str) -> None:
-    if isinstance(fn, (staticmethod, classmethod)):
-        raise InvalidArgumentError(f"{kind} {name!r}: put @staticmethod above @{kind}, not below it")
-    if isinstance(fn, (Activity, Orchestration)):
-        raise InvalidArgumentError(f"{kind} {name!r} is decorated already: {fn!r}")
-    if not callable(fn) or isinstance(fn, type):
-        raise InvalidArgumentError(f"@{kind} takes a function, not {fn!r}")
-    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
-        raise InvalidArgumentError(f"{kind} {name!r} is a generator: return a list, or split the work into calls")
-    first = next(iter(inspect.signature(fn).parameters), "") if inspect.isfunction(fn) else ""
-    if first in ("self", "cls"):
-        raise InvalidArgumentError(
-            f"{kind} {name!r} is a method, and an object can't cross to a worker: make it a function, or drop "
-            f"{first!r} and put @staticmethod above @{kind}"
-        )
-
-
-def _check_orchestration(fn: Any, name: str) -> None:
-    if not inspect.iscoroutinefunction(fn):
-        raise InvalidArgumentError(f"orchestration {name!r} must be an `async def`")
-    parameters = list(inspect.signature(fn).parameters.values())
-    plain = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if not plain or len(plain) != len(parameters) or len(parameters) > 2:
-        raise InvalidArgumentError(
-            f"orchestration {name!r} takes the context and at most one input, `async def {name}(ctx)` or "
-            f"`async def {name}(ctx, input)`; put several values into a dataclass"
-        )
-
-
-def _check_retry(retry: Any) -> RetryPolicy | None:
-    if retry is not None and not isinstance(retry, RetryPolicy):
-        raise InvalidArgumentError(f"retry must be a RetryPolicy or None, not {retry!r}")
-    return retry
-
-
-def _limit(duration: Duration | None, what: str) -> float | None:
-    if duration is None:
-        return None
-    value = seconds(duration, what)
-    if value == 0:
-        raise InvalidArgumentError(f"{what} must be more than 0; None means no limit")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -189,13 +189,13 @@ class _CarriesFailure(DurableTaskError):
         self.failure = failure
         self.number = failure.number if number is None else number
         self._what = what
-        super().__init__(failure, what)
+        text = failure.type.removeprefix("builtins.")
+        if failure.message:
+            text = f"{text}: {failure.message}"
+        super().__init__(f"{what} failed: {text}" if what else text)
 
-    def __str__(self) -> str:
-        text = self.failure.type.removeprefix("builtins.")
-        if self.failure.message:
-            text = f"{text}: {self.failure.message}"
-        return f"{self._what} failed: {text}" if self._what else text
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.failure, self._what), {"number": self.number}
 
 
 class TaskFailedError(_CarriesFailure):
