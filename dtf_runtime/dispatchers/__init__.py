@@ -1,0 +1,1 @@
+"""Pull work items, run replay or an activity, commit: one file for orchestrations, one for activities."""

@@ -1,0 +1,1 @@
+"""What is stored and sent: plain frozen data, encoded as JSON by msgspec. Nothing here does anything."""
