@@ -85,9 +85,11 @@ class ReplayAwareLogger(logging.LoggerAdapter[logging.Logger]):
     fields. What the caller gives in `extra` goes along; a name that a record has already ("name", "message") goes into
     the fields, where plain logging raises KeyError: on replay it would not, and orchestrations must not differ then."""
 
-    def __init__(self, logger: logging.Logger, is_replaying: Callable[[], bool], **context: object) -> None:
-        super().__init__(logger, context)
-        self._context = context
+    def __init__(
+        self, logger: logging.Logger, is_replaying: Callable[[], bool], context: Mapping[str, object] | None = None
+    ) -> None:
+        self._context = context or {}
+        super().__init__(logger, self._context)
         self._is_replaying = is_replaying
 
     def isEnabledFor(self, level: int) -> bool:

@@ -517,7 +517,7 @@ class TestReplayAwareLogger:
     @pytest.fixture
     def logger(self, replaying: SimpleNamespace) -> ReplayAwareLogger:
         return ReplayAwareLogger(
-            logging.getLogger("dtf_runtime.orchestration"), lambda: replaying.now, instance_id="order-7"
+            logging.getLogger("dtf_runtime.orchestration"), lambda: replaying.now, {"instance_id": "order-7"}
         )
 
     def test_is_silent_while_replaying_and_only_then(
