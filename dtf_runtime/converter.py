@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from json import JSONEncoder
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import msgspec
 
@@ -35,6 +35,8 @@ def _enc_hook(value: Any) -> Any:
 
 
 def _dec_hook(kind: Any, value: Any) -> Any:
+    if kind is object:
+        return value
     if isinstance(kind, type):
         pydantic = sys.modules.get("pydantic")
         if pydantic is not None and issubclass(kind, pydantic.BaseModel):
@@ -128,7 +130,7 @@ def _build_decoder(type_: Any) -> Callable[[Any], Any]:
         return msgspec.json.Decoder(type_, dec_hook=_dec_hook).decode
     except TypeError:
         pydantic = sys.modules.get("pydantic")
-        if pydantic is None:
+        if pydantic is None or not _mentions(type_, pydantic.BaseModel):
             raise
         try:  # unions of models, which msgspec has no way to tell apart
             adapter = pydantic.TypeAdapter(type_)
@@ -137,6 +139,12 @@ def _build_decoder(type_: Any) -> Callable[[Any], Any]:
         if adapter is None:
             raise
         return lambda data: adapter.validate_json(bytes(data))
+
+
+def _mentions(type_: Any, base: type[Any]) -> bool:
+    if isinstance(type_, type) and issubclass(type_, base):
+        return True
+    return any(_mentions(part, base) for part in get_args(type_))
 
 
 _cached_decoder = lru_cache(maxsize=2048)(_build_decoder)
@@ -162,7 +170,7 @@ def _refuse(value: Any, what: str, root: str, error: Exception) -> NoReturn:
     """Finds the innermost part that can't be encoded, and says so."""
     path, culprit, seen = root, value, {id(value)}
     for _ in range(100):  # deeper than that a path is no help
-        bad = next(((step, child) for step, child in _children(culprit) if not _encodable(child)), None)
+        bad = _first_refused(culprit)
         if bad is None:
             break
         path, culprit = path + bad[0], bad[1]
@@ -182,6 +190,13 @@ def _refuse(value: Any, what: str, root: str, error: Exception) -> NoReturn:
     else:
         reason = f"{path} is of type {kind}, which has no JSON form ({error}); {_HOW}"
     raise SerializationError(f"{what} can't be stored: {reason}") from error
+
+
+def _first_refused(value: Any) -> tuple[str, Any] | None:
+    try:
+        return next(((step, child) for step, child in _children(value) if not _encodable(child)), None)
+    except Exception:  # a value too odd to look into: it is the culprit itself
+        return None
 
 
 def _encodable(value: Any) -> bool:

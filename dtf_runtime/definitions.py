@@ -353,7 +353,7 @@ default_registry = Registry()
 def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
     """Sorts versions in natural order: "" before "2" before "10", "1.9" before "1.10"."""
     parts = re.split(r"([0-9]+)", version)
-    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts if part)
+    return tuple((0, int(part), "") if part.isascii() and part.isdigit() else (1, 0, part) for part in parts if part)
 
 
 def _put(known: dict[tuple[str, str], _D], new: _D) -> None:
@@ -361,7 +361,7 @@ def _put(known: dict[tuple[str, str], _D], new: _D) -> None:
     old = known.get(key)
     if old is not None and not _same_function(old.fn, new.fn):
         raise DuplicateDefinitionError(
-            f"{new!r} is already defined by {_where(old.fn)}, and now again by {_where(new.fn)}; "
+            f"{repr(new)[1:-1]} is already defined by {_where(old.fn)}, and now again by {_where(new.fn)}; "
             "give one of them another name= or version="
         )
     known[key] = new

@@ -196,7 +196,7 @@ class Parameters:
         gives_awaitable = name == "return" and not inspect.iscoroutinefunction(self._fn)
         if gives_awaitable and get_origin(hint) in (Coroutine, Awaitable):
             return get_args(hint)[-1]
-        return Any if hint in (NoReturn, Never, object) else hint
+        return Any if hint in (NoReturn, Never) else hint
 
 
 class _Holder:

@@ -1,6 +1,6 @@
 """RetryPolicy: when a failed activity or child is tried again.
 
-Data only, checked when it is made; it must never decide by itself, since a verdict is computed once, where it is stored.
+Data only, checked when it is made. It must never decide by itself: a verdict is computed once, where it is stored.
 """
 
 from collections.abc import Callable
