@@ -96,17 +96,17 @@ def finished(state: InstanceState) -> set[str]:
     return {urlsplit(step["name"]).path for step in steps_of(state) if step["state"] in ("done", "failed")}
 
 
-def in_flight(state: InstanceState, entries: list[Entry]) -> list[str]:
+def in_flight(done: set[str], entries: list[Entry]) -> list[str]:
     """Asked for, and neither refused nor known to the orchestration: these and no others may happen again."""
     last = {entry.path: entry.what for entry in entries}
-    return [path for path, what in last.items() if what != "refused" and path not in finished(state)]
+    return [path for path, what in last.items() if what != "refused" and path not in done]
 
 
-def half_way(state: InstanceState, entries: list[Entry]) -> bool:
+def half_way(done: set[str], entries: list[Entry]) -> bool:
     """Half of the steps are finished, and exactly one has happened without its answer having arrived."""
-    flying = in_flight(state, entries)
+    flying = in_flight(done, entries)
     served = {entry.path for entry in entries if entry.what == "served"}
-    return len(finished(state)) >= len(SITE) // 2 and len(flying) == 1 and flying[0] in served
+    return len(done) >= len(SITE) // 2 and len(flying) == 1 and flying[0] in served
 
 
 # -- The demo -----------------------------------------------------------------------------------------------------
@@ -134,11 +134,11 @@ async def run_until_killed(handle: OrchestrationHandle[str | None], hub: str, lo
     """Gives the steps that were in flight when the worker was killed."""
     with worker(hub, folder) as doomed:
         console.print(f"Worker {doomed.pid} starts.")
-        await follow(handle, until=lambda state: stopped(doomed) or half_way(state, read_log(log)))
+        await follow(handle, until=lambda state: stopped(doomed) or half_way(finished(state), read_log(log)))
         doomed.kill()
         doomed.wait()
-    state, entries = await handle.state(), read_log(log)
-    flying, done = in_flight(state, entries), finished(state)
+    done, entries = finished(await handle.state()), read_log(log)
+    flying = in_flight(done, entries)
     begun = {entry.path for entry in entries}
     console.print(
         f"[bold red]kill -9 {doomed.pid}[/] after step {len(done)} of {len(SITE)}, with {len(flying)} in flight, "

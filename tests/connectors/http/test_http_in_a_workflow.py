@@ -1,4 +1,4 @@
-"""`http.request` called by an orchestration: what the retry policy does with its errors, and what they look like there."""
+"""`http.request` called by an orchestration: what the retry policy makes of its errors, and how they look there."""
 
 from dataclasses import dataclass
 

@@ -5,6 +5,7 @@ import gzip
 import socket
 import subprocess
 import sys
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -52,9 +53,7 @@ def test_parameters_join_the_query_that_is_there(server: RudeServer) -> None:
         ({"body": b"x", "headers": {"content-TYPE": "image/png"}}, b"x", "image/png"),
     ],
 )
-def test_a_body_is_sent_with_its_content_type(
-    server: RudeServer, body: dict[str, object], sent: bytes, kind: str
-) -> None:
+def test_a_body_is_sent_with_its_content_type(server: RudeServer, body: dict[str, Any], sent: bytes, kind: str) -> None:
     call(server.on("/", answer(200)), "POST", **body)
     assert (server.received[0].body, server.received[0].headers["content-type"]) == (sent, kind)
 
