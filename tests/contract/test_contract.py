@@ -10,6 +10,7 @@ import dataclasses
 import enum
 import inspect
 import textwrap
+from collections.abc import Iterable, Iterator
 from inspect import Parameter
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,34 @@ def test_a_method_takes_the_promised_parameters(spec: tuple[ClassSpec, FunctionS
 
 
 def check_function(spec: FunctionSpec, function: Any, *, skip_first: bool) -> None:
-    found = list(inspect.signature(function).parameters.values())[skip_first:]
     assert inspect.iscoroutinefunction(function) == spec.is_async, "one of them is a coroutine function, the other not"
-    promised = merged(spec)
+    whole = inspect.signature(function)
+    found = list(whole.parameters.values())[skip_first:]
+    if len(spec.overloads) > 1:
+        check_overloads(spec, whole.replace(parameters=found, return_annotation=Any))
+        return
+    (promised,) = spec.overloads
     public = [parameter for parameter in found if not is_private_option(parameter)]
     assert positional(public) == positional(promised)
     assert named(public) == named(promised)
-    for parameter in public:
-        check_default(promised[parameter.name], parameter)
+    check_defaults(promised, public)
+
+
+def check_overloads(spec: FunctionSpec, found: inspect.Signature) -> None:
+    """What runs may take `*inputs` or `**options` where the overloads name them, as long as it takes their calls."""
+    for overload in spec.overloads:
+        required = [parameter for parameter in overload if parameter.default is None]
+        for parameters in (required, overload):
+            bind(found, parameters, by_name=("KEYWORD_ONLY",))
+            bind(found, parameters, by_name=("KEYWORD_ONLY", "POSITIONAL_OR_KEYWORD"))
+        names = {parameter.name for parameter in overload}
+        shared = [parameter for parameter in found.parameters.values() if parameter.name in names]
+        check_defaults(overload, shared, in_part=True)
+
+
+def bind(found: inspect.Signature, parameters: Iterable[ParameterSpec], by_name: tuple[str, ...]) -> None:
+    named = {parameter.name: "a value" for parameter in parameters if parameter.kind in by_name}
+    found.bind(*["a value" for parameter in parameters if parameter.name not in named], **named)
 
 
 def is_private_option(parameter: Parameter) -> bool:
@@ -88,43 +109,33 @@ def is_private_option(parameter: Parameter) -> bool:
     return is_optional_keyword and parameter.name.startswith("_")
 
 
-def merged(spec: FunctionSpec) -> dict[str, ParameterSpec]:
-    """One signature that answers every overload: a parameter that some overload lacks must have a default."""
-    parameters: dict[str, ParameterSpec] = {}
-    for overload in spec.overloads:
-        for parameter in overload:
-            known = parameters.setdefault(parameter.name, parameter)
-            assert known.kind == parameter.kind, f"the overloads of {spec.name} disagree on {parameter.name}"
-            if known.default is None and parameter.default is not None:
-                parameters[parameter.name] = parameter
-    for name, parameter in parameters.items():
-        is_variadic = parameter.kind.startswith("VAR_")
-        in_all = all(any(other.name == name for other in overload) for overload in spec.overloads)
-        if not in_all and not is_variadic and parameter.default is None:
-            parameters[name] = dataclasses.replace(parameter, default=ast.Constant(...))
-    return parameters
+def positional(parameters: Iterable[Parameter | ParameterSpec]) -> list[tuple[str, str]]:
+    """Names and kinds, in order: the order is the user's to count on."""
+    return [pair for pair in names_and_kinds(parameters) if pair[1] not in ("KEYWORD_ONLY", "VAR_KEYWORD")]
 
 
-def positional(parameters: list[Parameter] | dict[str, ParameterSpec]) -> list[tuple[str, str]]:
-    return [(name, kind) for name, kind in names_and_kinds(parameters) if kind not in ("KEYWORD_ONLY", "VAR_KEYWORD")]
+def named(parameters: Iterable[Parameter | ParameterSpec]) -> set[tuple[str, str]]:
+    return {pair for pair in names_and_kinds(parameters) if pair[1] in ("KEYWORD_ONLY", "VAR_KEYWORD")}
 
 
-def named(parameters: list[Parameter] | dict[str, ParameterSpec]) -> set[tuple[str, str]]:
-    return {(name, kind) for name, kind in names_and_kinds(parameters) if kind in ("KEYWORD_ONLY", "VAR_KEYWORD")}
+def names_and_kinds(parameters: Iterable[Parameter | ParameterSpec]) -> list[tuple[str, str]]:
+    return [
+        (parameter.name, parameter.kind if isinstance(parameter, ParameterSpec) else parameter.kind.name)
+        for parameter in parameters
+    ]
 
 
-def names_and_kinds(parameters: list[Parameter] | dict[str, ParameterSpec]) -> list[tuple[str, str]]:
-    if isinstance(parameters, dict):
-        return [(parameter.name, parameter.kind) for parameter in parameters.values()]
-    return [(parameter.name, parameter.kind.name) for parameter in parameters]
-
-
-def check_default(promised: ParameterSpec, found: Parameter) -> None:
-    has_default = found.default is not Parameter.empty
-    assert has_default == (promised.default is not None), f"{found.name}: required in one, optional in the other"
-    if promised.default is not None and is_settled(promised.default):
-        expected = evaluate(promised.default)
-        assert found.default == expected, f"{found.name}: the default is {found.default!r}, not {expected!r}"
+def check_defaults(promised: Iterable[ParameterSpec], found: Iterable[Parameter], *, in_part: bool = False) -> None:
+    """In part: one overload of several, so that what it requires may be optional for the others' sake."""
+    by_name = {parameter.name: parameter for parameter in promised}
+    for parameter in found:
+        default = by_name[parameter.name].default
+        has_default = parameter.default is not Parameter.empty
+        assert has_default or default is None, f"{parameter.name} is required"
+        assert in_part or default is not None or not has_default, f"{parameter.name} has a default"
+        if default is not None and is_settled(default):
+            expected = evaluate(default)
+            assert parameter.default == expected, f"{parameter.name} is {parameter.default!r}, not {expected!r}"
 
 
 def is_settled(default: ast.expr) -> bool:
@@ -152,10 +163,16 @@ def test_a_class_has_the_promised_bases(spec: ClassSpec) -> None:
 
 @pytest.mark.parametrize("spec", [spec for spec in CLASSES.values() if spec.is_exception], ids=described)
 def test_an_error_has_exactly_the_promised_bases(spec: ClassSpec) -> None:
-    cls = real(spec.name)
-    assert tuple(base.__name__ for base in cls.__bases__) == spec.bases
-    for base in cls.__bases__:
+    bases = tuple(public_bases(real(spec.name)))
+    assert tuple(base.__name__ for base in bases) == spec.bases
+    for base in bases:
         assert base is getattr(builtins, base.__name__, None) or base is getattr(dtf_runtime, base.__name__)
+
+
+def public_bases(cls: type) -> Iterator[type]:
+    """A private base is looked through."""
+    for base in cls.__bases__:
+        yield from public_bases(base) if base.__name__.startswith("_") else (base,)
 
 
 @pytest.mark.parametrize("spec", [spec for spec in CLASSES.values() if spec.is_exception], ids=described)
@@ -174,18 +191,17 @@ def attributes(cls: type) -> set[str]:
     """What an instance has: declared, annotated, or assigned to `self` in a method."""
     found = set(dir(cls))
     for base in cls.__mro__[:-1]:
-        found |= set(vars(base).get("__annotations__", ())) | set(getattr(base, "__struct_fields__", ()))
+        found |= set(vars(base).get("__annotations__", ()))
         if base.__module__.partition(".")[0] == "dtf_runtime":
             found |= assigned_to_self(methods_source(base))
     return found
 
 
 def methods_source(cls: type) -> str:
-    """Methods that were generated have no file."""
-    written = [
-        item for item in vars(cls).values() if inspect.isfunction(item) and Path(item.__code__.co_filename).exists()
-    ]
-    return "\n".join(textwrap.dedent(inspect.getsource(method)) for method in written)
+    """Of those that somebody wrote: a generated one has no file."""
+    functions = [inspect.unwrap(item) for item in vars(cls).values() if inspect.isfunction(item)]
+    written = [function for function in functions if Path(function.__code__.co_filename).exists()]
+    return "\n".join(textwrap.dedent(inspect.getsource(function)) for function in written)
 
 
 def assigned_to_self(source: str) -> set[str]:
@@ -214,12 +230,11 @@ def test_a_dataclass_takes_exactly_the_promised_fields(spec: ClassSpec) -> None:
     assert spec.dataclass_options is not None
     keyword_only = "kw_only" in spec.dataclass_options
     kind = Parameter.KEYWORD_ONLY if keyword_only else Parameter.POSITIONAL_OR_KEYWORD
-    promised = {name: ParameterSpec(name, kind.name, default) for name, default in spec.fields}
+    promised = [ParameterSpec(name, kind.name, default) for name, default in spec.fields]
     found = list(inspect.signature(cls).parameters.values())
     assert positional(found) == positional(promised)
     assert named(found) == named(promised)
-    for parameter in found:
-        check_default(promised[parameter.name], parameter)
+    check_defaults(promised, found)
 
 
 @pytest.mark.parametrize("spec", DATACLASSES, ids=described)

@@ -6,6 +6,7 @@ variables numbered (theirs may have other names). Parameters that start with an 
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ def member_names(spec: ClassSpec) -> Iterator[str]:
     yield from (method.name for method in spec.methods if method.name not in FOR_TYPE_CHECKERS)
     if spec.dataclass_options is not None:
         yield "__init__"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Of an attribute: the result alone."""
+
+    result: str
+    parameters: dict[str, str] = field(default_factory=dict)  # name (or place): kind and type
+    positional: int = 0  # that many of them come by place, in this order
 
 
 MEMBERS = [f"{spec.name}.{name}" for spec in CLASSES.values() for name in member_names(spec)]
@@ -73,7 +83,7 @@ def node_of(file: MypyFile, name: str) -> SymbolNode:
 @pytest.mark.parametrize("name", GLOBALS)
 def test_a_function_or_constant_has_the_promised_type(read: BuildResult, name: str) -> None:
     promised, found = pair(read, name)
-    assert described(found, None) == described(promised, None)
+    check(described(found, None), described(promised, None))
 
 
 @pytest.mark.parametrize("member", MEMBERS)
@@ -81,7 +91,7 @@ def test_a_member_has_the_promised_type(read: BuildResult, member: str) -> None:
     owner, _, name = member.partition(".")
     promised, found = (node for node in pair(read, owner))
     assert isinstance(promised, TypeInfo) and isinstance(found, TypeInfo)
-    assert described(member_of(found, name), found) == described(member_of(promised, name), promised)
+    check(described(member_of(found, name), found), described(member_of(promised, name), promised))
 
 
 def member_of(info: TypeInfo, name: str) -> SymbolNode:
@@ -90,21 +100,41 @@ def member_of(info: TypeInfo, name: str) -> SymbolNode:
     return symbol.node
 
 
+def check(found: list[Signature], promised: list[Signature]) -> None:
+    assert len(found) == len(promised), f"{len(found)} overloads: {found}"
+    for ours, theirs in zip(found, promised, strict=True):
+        assert ours.result == theirs.result
+        accepted = {
+            name: same_or_also_none(kind, theirs.parameters.get(name)) for name, kind in ours.parameters.items()
+        }
+        assert accepted == theirs.parameters
+        assert list(accepted)[: theirs.positional] == list(theirs.parameters)[: theirs.positional]
+
+
+def same_or_also_none(found: str, promised: str | None) -> str:
+    """An optional parameter may take None too: no program that keeps to the contract notices."""
+    is_optional = promised is not None and "_OPT " in promised
+    if is_optional and promised is not None and set(found.split(" | ")) == {*promised.split(" | "), "None"}:
+        return promised
+    return found
+
+
 # == A type, in words that don't depend on where it is written ====================================================
 
 
-def described(node: SymbolNode, owner: TypeInfo | None) -> list[str]:
-    """One line a signature; the type alone for an attribute, whether it is a property or not."""
+def described(node: SymbolNode, owner: TypeInfo | None) -> list[Signature]:
+    """One a signature; the type alone for an attribute, whether it is a property or not."""
     if isinstance(node, TypeAlias):
-        return [plain(get_proper_type(node.target), {})]
+        return [Signature(plain(node.target, {}))]
     declared: Type | None = getattr(node, "type", None)
     assert declared is not None, f"{node.fullname} has no annotation"
-    signatures = get_proper_type(declared)
+    kind = get_proper_type(declared)
     variables = dict.fromkeys(owner.type_vars, "") if owner else {}
-    if isinstance(node, Var) or is_property(node):
-        value = signatures.ret_type if is_property(node) and isinstance(signatures, CallableType) else signatures
-        return [plain(get_proper_type(value), variables)]
-    items = signatures.items if isinstance(signatures, Overloaded) else [signatures]
+    if is_property(node) and isinstance(kind, CallableType):
+        return [Signature(plain(kind.ret_type, variables))]
+    if isinstance(node, Var):
+        return [Signature(plain(kind, variables))]
+    items = kind.items if isinstance(kind, Overloaded) else [kind]
     return [signature(item, owner, dict(variables)) for item in items]
 
 
@@ -114,27 +144,24 @@ def is_property(node: SymbolNode) -> bool:
     return isinstance(node, Decorator) and node.var.is_property
 
 
-def signature(item: ProperType, owner: TypeInfo | None, variables: dict[str, str]) -> str:
+def signature(item: ProperType, owner: TypeInfo | None, variables: dict[str, str]) -> Signature:
     assert isinstance(item, CallableType)
     variables |= dict.fromkeys((variable.name for variable in item.variables), "")
     arguments = list(zip(item.arg_kinds, item.arg_names, item.arg_types, strict=True))[1 if owner else 0 :]
-    positional = [argument for argument in arguments if not argument[0].is_named()]
-    named = sorted(
-        (argument for argument in arguments if argument[0].is_named()), key=lambda argument: argument[1] or ""
-    )
-    parts = [
-        f"{kind.name} {name or ''}: {plain(get_proper_type(kind_type), variables)}"
-        for kind, name, kind_type in (*positional, *named)
+    parameters = {
+        name or f"#{place}": f"{kind.name} {plain(type_, variables)}"
+        for place, (kind, name, type_) in enumerate(arguments)
         if not is_private_option(kind, name)
-    ]
-    return f"({', '.join(parts)}) -> {plain(get_proper_type(item.ret_type), variables)}"
+    }
+    by_place = sum(not kind.is_named() for kind, _, _ in arguments)
+    return Signature(plain(item.ret_type, variables), parameters, by_place)
 
 
 def is_private_option(kind: ArgKind, name: str | None) -> bool:
     return kind is ArgKind.ARG_NAMED_OPT and (name or "").startswith("_")
 
 
-def plain(kind: ProperType, variables: dict[str, str]) -> str:
+def plain(kind: Type, variables: dict[str, str]) -> str:
     """`datetime.timedelta | float` and `float | timedelta` read the same; a type variable is its number here."""
 
     def renamed(match: re.Match[str]) -> str:
@@ -144,6 +171,6 @@ def plain(kind: ProperType, variables: dict[str, str]) -> str:
             return variables[name]
         return name
 
-    text = re.sub(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)(?:`-?\d+)?", renamed, str(kind).rstrip("?"))
+    text = re.sub(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)(?:`-?\d+)?", renamed, str(get_proper_type(kind)).rstrip("?"))
     has_nothing_nested = not set(text) & set("[(,")
     return " | ".join(sorted(text.split(" | "))) if has_nothing_nested else text
