@@ -306,6 +306,8 @@ class TestRedactedText:
             max_size=12,
         )
     )
+    @example(["Authorization", ": ", "Basic abc"])
+    @example(["(b'cookie', b'abc'), (b'next', b'one')"])
     def test_masking_twice_changes_nothing_more(self, parts: list[str]) -> None:
         once = Redactor().text("".join(parts))
         assert Redactor().text(once) == once
@@ -388,6 +390,11 @@ class TestRedactedRecords:
         handler.addFilter(redactor)
         handler.handle(record_of("password=%s", "hunter22", exc=ValueError("token=hunter22")))
         assert stream.getvalue() == "password=***\nValueError: token=***\n"
+
+    def test_a_formatter_that_reads_the_exception_by_itself_finds_none(self) -> None:
+        record = redactor.redacted(record_of("x", exc=ValueError("token=hunter22")))
+        assert record.exc_info is None
+        assert record.exc_text == "ValueError: token=***"
 
     def test_arguments_that_do_not_fit_the_format_are_masked_too(self, capsys: pytest.CaptureFixture[str]) -> None:
         stream = io.StringIO()
