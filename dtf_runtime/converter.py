@@ -76,11 +76,27 @@ def decode(data: bytes | msgspec.Raw, type_: Any, what: str, *, root: str | None
     Raises SerializationError when the bytes are no JSON or not of that type, or when the type itself is one that JSON
     can't be made into.
     """
-    decoder = _decode_plain if type_ is Any else _decoder(type_, what)
+    if type_ is Any:
+        decoder = _decode_plain
+    else:
+        decoder = type_.decoder if type(type_) is Prepared else _decoder(type_, what)
     try:
         return decoder(data)
     except Exception as error:
-        raise SerializationError(_mismatch(data, what, root or _root(what), error)) from error
+        raise SerializationError(_mismatch(data, what, root, error)) from error
+
+
+class Prepared:
+    """A type hint with its decoder at hand, for `decode`: hashing a union to look one up costs more than decoding.
+
+    A hint that no value can be decoded as: SerializationError, when it is prepared.
+    """
+
+    __slots__ = ("decoder", "hint")
+
+    def __init__(self, hint: Any, what: str) -> None:
+        self.hint = hint
+        self.decoder = _decode_plain if hint is Any else _decoder(hint, what)
 
 
 def _refuse_nan(value: Any) -> None:
@@ -150,7 +166,11 @@ def _mentions(type_: Any, base: type[Any]) -> bool:
 _cached_decoder = lru_cache(maxsize=2048)(_build_decoder)
 
 
-def _mismatch(data: Any, what: str, root: str, error: Exception) -> str:
+def _mismatch(data: Any, what: str, root: str | None, error: Exception) -> str:
+    if root is None:
+        root = _root(what)
+    else:
+        what = f"{what}: {root}"
     if isinstance(error, msgspec.ValidationError):
         text = re.sub(r" - at `\$(.*)`$", lambda path: f" - at {root}{path[1]}", str(error), flags=re.DOTALL)
         return f"{what} is not what the type hint says: {text}"

@@ -6,20 +6,22 @@ imports, and says which hint it was at the first use.
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Never, NoReturn, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from dtf_runtime.converter import decode, encode
+from dtf_runtime.converter import Prepared, decode, encode
 from dtf_runtime.errors import InvalidArgumentError, SerializationError
-
-_UNKNOWN: Any = object()
 
 
 class _WithKeywords(msgspec.Struct):
     args: list[msgspec.Raw]
     kwargs: dict[str, msgspec.Raw]
+
+
+_WITH_KEYWORDS = Prepared(_WithKeywords, "a call")
+_RAW_LIST = Prepared(list[msgspec.Raw], "a call")
 
 
 class Parameters:
@@ -36,10 +38,12 @@ class Parameters:
         self._skip_first = skip_first
         self._fewest = 1  # until compiled nothing fits, so that the fast path compiles
         self._most = 0
+        self._positional: tuple[str, ...] = ()
+        self._variadic: str | None = None
         self._signature: inspect.Signature | None = None
-        self._hints: dict[str, Any] = {}
-        self._array_hint: Any = _UNKNOWN
-        self._result_type: Any = _UNKNOWN
+        self._hints: dict[str, Prepared] = {}
+        self._array: Prepared | None = None
+        self._array_known = False
 
     @property
     def signature(self) -> inspect.Signature:
@@ -47,11 +51,9 @@ class Parameters:
         return self._signature or self._compile()
 
     @property
-    def result_type(self) -> Any:
-        """The return hint, for `decode`; Any when there is none. It can't be resolved: SerializationError."""
-        if self._result_type is _UNKNOWN:
-            self._result_type = self._resolved("return", f"the result of {self._name}")
-        return self._result_type
+    def result_type(self) -> Prepared:
+        """The return hint, as `decode` takes it; Any when there is none. It can't be resolved: SerializationError."""
+        return self._hints.get("return") or self._prepare("return", f"the result of {self._name}")
 
     # -- an activity's call
 
@@ -71,17 +73,17 @@ class Parameters:
         if data == b"[]":
             return (), {}
         if data[:1] == b"{":
-            call = decode(data, _WithKeywords, what)
+            call = decode(data, _WITH_KEYWORDS, what)
             return self._arguments(call.args, what), {
-                name: self._argument(name, raw, f"{what}: {name}") for name, raw in call.kwargs.items()
+                name: self._argument(name, raw, what) for name, raw in call.kwargs.items()
             }
-        exact = self._array_hint if self._array_hint is not _UNKNOWN else self._compile_array()
-        if exact is not None:
+        array = self._array if self._array_known else self._compile_array(what)
+        if array is not None:
             try:
-                return decode(data, exact, what), {}
-            except SerializationError:  # found out below: which argument it was
+                return array.decoder(data), {}
+            except Exception:  # found out below: which argument it was
                 pass
-        return self._arguments(decode(data, list[msgspec.Raw], what), what), {}
+        return self._arguments(decode(data, _RAW_LIST, what), what), {}
 
     def encode_result(self, value: Any, what: str = "result") -> bytes:
         """The JSON of a result; see `encode`."""
@@ -130,50 +132,49 @@ class Parameters:
         signature = signature.replace(parameters=parameters)
         required_keywords = any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
         positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        self._positional = tuple(p.name for p in positional)
+        self._variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
         if not required_keywords:
             self._fewest = sum(p.default is p.empty for p in positional)
-            self._most = sys.maxsize if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(positional)
+            self._most = sys.maxsize if self._variadic else len(positional)
         self._signature = signature
         return signature
 
-    def _compile_array(self) -> Any:
+    def _compile_array(self, what: str) -> Prepared | None:
         """One hint for the whole array, where the number of arguments is always the same; else None."""
+        self._array_known = True
         parameters = list(self.signature.parameters.values())
-        fixed = parameters and all(
-            p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters
-        )
-        self._array_hint = None
-        if fixed:
+        if self._fewest == self._most == len(parameters):
             try:
-                self._array_hint = tuple[tuple(self._hint(p.name) for p in parameters)]  # type: ignore[misc]
+                hints = tuple(self._hint(p.name) for p in parameters)
+                self._array = Prepared(tuple[hints], what)  # type: ignore[valid-type]
             except Exception:  # said clearly when that argument is decoded
-                self._array_hint = None
-        return self._array_hint
+                self._array = None
+        return self._array
 
-    def _names(self, count: int) -> list[str]:
+    def _names(self, count: int) -> Sequence[str]:
         """The parameters that `count` positional arguments belong to."""
-        names: list[str] = []
-        for parameter in self.signature.parameters.values():
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                names.extend([parameter.name] * (count - len(names)))
-            elif parameter.kind is not parameter.KEYWORD_ONLY and parameter.kind is not parameter.VAR_KEYWORD:
-                names.append(parameter.name)
-        names.extend(f"#{index + 1}" for index in range(len(names), count))
-        return names[:count]
+        names = self._positional
+        if count > len(names):  # calls that older code made may have more than there are parameters now
+            more = (self._variadic or f"#{index + 1}" for index in range(len(names), count))
+            names = (*names, *more)
+        return names
 
     def _named(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from zip(self._names(len(args)), args, strict=True)
         yield from kwargs.items()
 
     def _arguments(self, raws: list[msgspec.Raw], what: str) -> tuple[Any, ...]:
-        names = self._names(len(raws))
-        return tuple(self._argument(name, raw, f"{what}: {name}") for name, raw in zip(names, raws, strict=True))
+        if self._signature is None:
+            self._compile()
+        return tuple([self._argument(name, raw, what) for name, raw in zip(self._names(len(raws)), raws, strict=False)])
 
     def _argument(self, name: str, data: bytes | msgspec.Raw, what: str) -> Any:
-        hint = self._hints.get(name, _UNKNOWN)
-        if hint is _UNKNOWN:
-            hint = self._hints[name] = self._resolved(name, what)
-        return decode(data, hint, what, root=name)
+        return decode(data, self._hints.get(name) or self._prepare(name, what), what, root=name)
+
+    def _prepare(self, name: str, what: str) -> Prepared:
+        prepared = self._hints[name] = Prepared(self._resolved(name, what), what)
+        return prepared
 
     def _resolved(self, name: str, what: str) -> Any:
         try:

@@ -230,7 +230,7 @@ class Machine:
 WRONG_FUNCTIONS: list[tuple[Any, str]] = [
     (Machine, "takes a function"),
     (Machine.method, "put @staticmethod above @activity"),
-    (classmethod(Machine.method), "put @staticmethod above @activity, not below"),
+    (Machine.__dict__["of_class"], "put @staticmethod above @activity, not below"),
     (staticmethod(no_parameters), "put @staticmethod above @activity, not below"),
     (generator, "is a generator"),
     (double, "decorated already"),
@@ -249,7 +249,7 @@ def test_what_can_not_be_an_activity_is_refused_at_decoration(fn: Any, says: str
 
 def test_a_partial_function_with_a_name_is_an_activity() -> None:
     add = activity(name="add-one", registry=Registry())(functools.partial(lambda a, b: a + b, 1))
-    assert asyncio.run(add(2)) == 3  # type: ignore[arg-type]
+    assert asyncio.run(add(2)) == 3
     assert add.parameters.encode_call((2,), {}, "the call") == b"[2]"
 
 
