@@ -1,4 +1,4 @@
-"""The server process of a peer that has one: it outlives the worker, so its ports and pid lie in the state directory."""
+"""The server process of a peer that has one: it outlives the worker, so its ports and pid lie beside the state."""
 
 # mypy: ignore-errors
 
