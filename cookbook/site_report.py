@@ -1,6 +1,6 @@
 """Site report: visit many pages, wait for a person to approve, write a report. Kill it anywhere: it goes on.
 
-Shows   fan-out with a limit, retries as durable timers, an event with a timeout, a file written once, progress
+Shows   fan-out with a limit, retries as durable timers, an event with a timeout, a file written whole, progress
 Needs   pip install 'dtf-runtime[http]'
 Run     python site_report.py https://example.com https://example.org
         python site_report.py                            no addresses: a small, flaky website on this machine
@@ -26,6 +26,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from connectors.http import HttpRequest, request
 from dtf_runtime import (
@@ -199,7 +200,7 @@ def checklist(state: InstanceState) -> Table:
     marks = {"running": "[yellow]▸[/]", "done": "[green]✓[/]", "failed": "[red]✗[/]"}
     table = Table(box=None, show_header=False, padding=(0, 1))
     for step in steps_of(state):
-        table.add_row(marks.get(step["state"], "[dim]·[/]"), step["name"], f"[dim]{step['detail']}[/]")
+        table.add_row(marks.get(step["state"], "[dim]·[/]"), Text(step["name"]), Text(step["detail"], style="dim"))
     return table
 
 
