@@ -76,10 +76,8 @@ def decode(data: bytes | msgspec.Raw, type_: Any, what: str, *, root: str | None
     Raises SerializationError when the bytes are no JSON or not of that type, or when the type itself is one that JSON
     can't be made into.
     """
-    if type_ is Any:
-        decoder = _decode_plain
-    else:
-        decoder = type_.decoder if type(type_) is Prepared else _decoder(type_, what)
+    prepared = type(type_) is Prepared
+    decoder: Callable[[Any], Any] = type_.decoder if prepared else _decoder(type_, what)
     try:
         return decoder(data)
     except Exception as error:
@@ -96,7 +94,7 @@ class Prepared:
 
     def __init__(self, hint: Any, what: str) -> None:
         self.hint = hint
-        self.decoder = _decode_plain if hint is Any else _decoder(hint, what)
+        self.decoder = _decoder(hint, what)
 
 
 def _refuse_nan(value: Any) -> None:
@@ -121,6 +119,8 @@ def _refuse_nan(value: Any) -> None:
 
 
 def _decoder(type_: Any, what: str) -> Callable[[Any], Any]:
+    if type_ is Any:
+        return _decode_plain
     try:
         return _cached_decoder(type_)
     except Exception as error:

@@ -22,6 +22,7 @@ class _WithKeywords(msgspec.Struct):
 
 _WITH_KEYWORDS = Prepared(_WithKeywords, "a call")
 _RAW_LIST = Prepared(list[msgspec.Raw], "a call")
+_LONGEST_ARRAY = 16  # arguments
 
 
 class Parameters:
@@ -43,7 +44,7 @@ class Parameters:
         self._signature: inspect.Signature | None = None
         self._hints: dict[str, Prepared] = {}
         self._array: Prepared | None = None
-        self._array_known = False
+        self._arrays: dict[int, Prepared | None] = {}
 
     @property
     def signature(self) -> inspect.Signature:
@@ -77,13 +78,15 @@ class Parameters:
             return self._arguments(call.args, what), {
                 name: self._argument(name, raw, what) for name, raw in call.kwargs.items()
             }
-        array = self._array if self._array_known else self._compile_array(what)
-        if array is not None:
+        if self._array is not None:
             try:
-                return array.decoder(data), {}
-            except Exception:  # found out below: which argument it was
+                return self._array.decoder(data), {}
+            except Exception:  # another number of arguments than last time, or a mismatch: found out below, by name
                 pass
-        return self._arguments(decode(data, _RAW_LIST, what), what), {}
+        raws = decode(data, _RAW_LIST, what)
+        args = self._arguments(raws, what)
+        self._array = self._array_of(len(raws), what)
+        return args, {}
 
     def encode_result(self, value: Any, what: str = "result") -> bytes:
         """The JSON of a result; see `encode`."""
@@ -140,17 +143,17 @@ class Parameters:
         self._signature = signature
         return signature
 
-    def _compile_array(self, what: str) -> Prepared | None:
-        """One hint for the whole array, where the number of arguments is always the same; else None."""
-        self._array_known = True
-        parameters = list(self.signature.parameters.values())
-        if self._fewest == self._most == len(parameters):
+    def _array_of(self, count: int, what: str) -> Prepared | None:
+        """One hint for a whole array of so many arguments, each decoded before: a third of the cost."""
+        if not 0 < count <= _LONGEST_ARRAY:
+            return None
+        if count not in self._arrays:
+            hints = tuple(self._hints[name].hint for name in self._names(count)[:count])
             try:
-                hints = tuple(self._hint(p.name) for p in parameters)
-                self._array = Prepared(tuple[hints], what)  # type: ignore[valid-type]
-            except Exception:  # said clearly when that argument is decoded
-                self._array = None
-        return self._array
+                self._arrays[count] = Prepared(tuple[hints], what)  # type: ignore[valid-type]
+            except SerializationError:  # fine one by one, but not together
+                self._arrays[count] = None
+        return self._arrays[count]
 
     def _names(self, count: int) -> Sequence[str]:
         """The parameters that `count` positional arguments belong to."""
@@ -161,7 +164,7 @@ class Parameters:
         return names
 
     def _named(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        yield from zip(self._names(len(args)), args, strict=True)
+        yield from zip(self._names(len(args)), args, strict=False)
         yield from kwargs.items()
 
     def _arguments(self, raws: list[msgspec.Raw], what: str) -> tuple[Any, ...]:
