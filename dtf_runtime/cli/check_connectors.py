@@ -17,17 +17,16 @@ _REINSTALL = f"pip install --force-reinstall --no-deps {DISTRIBUTION}"
 
 def check() -> Finding:
     """As a program started here would import it: the current folder first, then the path."""
-    ours = Path(dtf_runtime.__file__).resolve().parent.parent / "connectors"
+    ours = Path(dtf_runtime.__file__).parent.parent / "connectors"
     found = _found()
     if found is None:
         return problem(_CHECK, f"can't be imported; ours belongs at {ours}", _REINSTALL)
-    if found != ours:
-        return problem(_CHECK, f"`import connectors` finds {found}, ours is at {ours}", _fix(found))
     others = sorted(set(packages_distributions().get("connectors", ())) - {DISTRIBUTION})
+    if not ours.exists() or not found.samefile(ours):
+        return problem(_CHECK, f"`import connectors` finds {found}, ours is at {ours}", _fix(found, others))
     if others:
-        return problem(
-            _CHECK, f"{found} is shared by {DISTRIBUTION} (at {ours}) and {', '.join(others)}", _replace(others)
-        )
+        detail = f"{found} belongs to {', '.join(others)} as well, which has written over ours at {ours}"
+        return problem(_CHECK, detail, _replace(others))
     return ok(_CHECK, f"ours, at {ours}")
 
 
@@ -37,15 +36,13 @@ def _found() -> Path | None:
     if spec is None:
         return None
     if spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations))).resolve()
-    return Path(spec.origin).resolve() if spec.origin else None
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(spec.origin) if spec.origin else None
 
 
-def _fix(found: Path) -> str:
-    others = sorted(set(packages_distributions().get("connectors", ())) - {DISTRIBUTION})
-    if "site-packages" in found.parts and others:
-        return _replace(others)
-    return f"rename {found}, or run from another folder"
+def _fix(found: Path, others: list[str]) -> str:
+    installed = others and found.parent != Path.cwd()
+    return _replace(others) if installed else f"rename {found}, or run from another folder"
 
 
 def _replace(others: list[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dtf_runtime import InvalidArgumentError, InvalidStateError, OrchestrationQuery, OrchestrationStatus, connect
-from dtf_runtime.cli.commands import Session, command, require_hub
+from dtf_runtime.cli.commands import Session, command, require_hub, sqlite_file
 from dtf_runtime.cli.filters import Filters
 from dtf_runtime.cli.terminal import emit, note
 
@@ -58,8 +58,7 @@ def register(app: typer.Typer) -> None:
             raise InvalidArgumentError(
                 f"{session.hub} has no backup of its own: only SQLite hubs can be copied to a file"
             )
-        if file.exists() and not force:
-            raise InvalidStateError(f"{file} exists: give another name, or --force to replace it")
+        _check_target(file, session.hub, force)
         await service.start()
         try:
             await save(file)
@@ -69,6 +68,16 @@ def register(app: typer.Typer) -> None:
         emit({"file": str(file), "bytes": size}) if session.json else note(
             f"{session.hub} copied to {file}, {size:,} bytes"
         )
+
+
+def _check_target(file: Path, hub: str, force: bool) -> None:
+    source = sqlite_file(hub)
+    if file.exists() and source is not None and file.samefile(source):
+        raise InvalidArgumentError(f"{file} is the hub itself: give another name")
+    if file.exists() and not force:
+        raise InvalidStateError(f"{file} exists: give another name, or --force to replace it")
+    if not file.absolute().parent.is_dir():
+        raise InvalidArgumentError(f"there is no folder {file.parent} to write the backup into")
 
 
 def _check_choice(instance_id: str | None, narrowed: bool, every: bool) -> None:

@@ -1,0 +1,1 @@
+"""The `dtf` command, as people and scripts meet it."""

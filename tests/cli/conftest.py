@@ -1,0 +1,105 @@
+"""A hub in a file, the command in this process, and a live worker in another one."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dtf_runtime.cli.app import app
+
+PROGRAMS = Path(__file__).parent / "programs"
+FLOWS = str(PROGRAMS / "flows.py")
+ONE = str(PROGRAMS / "one.py")
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30  # seconds; a command that takes longer hangs
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "DTF_HUB": "", "PYTHONUNBUFFERED": "1"}
+
+
+def dtf_words(*words: object) -> list[str]:
+    return [sys.executable, "-m", "dtf_runtime.cli", *map(str, words)]
+
+
+@dataclass
+class Dtf:
+    """The command on one hub. Called it runs in this process; `process` gives it a process of its own."""
+
+    hub: str
+    folder: Path
+    runner: CliRunner = field(default_factory=CliRunner)
+
+    def __call__(self, *words: object, expect: int = 0, stdin: str | None = None) -> Result:
+        environment = {"DTF_HUB": self.hub, "NO_COLOR": "1"}
+        result = self.runner.invoke(app, [str(word) for word in words], env=environment, input=stdin)
+        assert result.exit_code == expect, f"exit code {result.exit_code}\n{result.stdout}\n{result.stderr}"
+        return result
+
+    def json(self, *words: object, expect: int = 0) -> Any:
+        return json.loads(self(*words, "--json", expect=expect).stdout)
+
+    @contextmanager
+    def process(self, *words: object, cwd: Path | None = None) -> Iterator["subprocess.Popen[str]"]:
+        environment = {**ENVIRONMENT, "DTF_HUB": self.hub}
+        started = subprocess.Popen(
+            dtf_words(*words),
+            cwd=cwd or self.folder,
+            env=environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        with started:
+            try:
+                yield started
+            finally:
+                if started.poll() is None:
+                    started.kill()
+
+    @contextmanager
+    def worker(self, *words: object) -> Iterator[int]:
+        """A live worker in another process; its pid. Its log goes to a file: a full pipe would stop it."""
+        log = self.folder / "worker.log"
+        environment = {**ENVIRONMENT, "DTF_HUB": self.hub}
+        with log.open("a", encoding="utf-8") as output:
+            started = subprocess.Popen(dtf_words("worker", *words), cwd=self.folder, env=environment, stderr=output)
+        with started:
+            try:
+                yield started.pid
+                started.terminate()
+                assert started.wait(PATIENCE) == 0, f"a worker ends gracefully on SIGTERM:\n{log.read_text()}"
+            finally:
+                if started.poll() is None:
+                    started.kill()
+
+
+def line_with(stream: IO[str] | None, words: str) -> str:
+    """Reads the stream up to a line that holds the words; AssertionError with all of it when none does."""
+    assert stream is not None
+    seen: list[str] = []
+    for line in stream:
+        seen.append(line)
+        if words in line:
+            return line
+    raise AssertionError(f"{words!r} never came:\n{''.join(seen)}")
+
+
+@pytest.fixture
+def dtf(tmp_path: Path) -> Dtf:
+    return Dtf(f"sqlite:///{tmp_path / 'hub.db'}", tmp_path)
+
+
+@pytest.fixture
+def live(dtf: Dtf) -> Iterator[Dtf]:
+    """The command on a hub for which a worker of another process runs `programs/flows.py`."""
+    with dtf.worker(FLOWS):
+        yield dtf
