@@ -11,7 +11,6 @@ import queue
 import sqlite3
 import threading
 import time
-from asyncio import events
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from pathlib import Path
@@ -44,6 +43,10 @@ class Event(msgspec.Struct, tag=True):
     payload: msgspec.Raw
 
 
+def event(number: int, timestamp: float, name: str, payload: object) -> bytes:
+    return encode(Event(number, timestamp, name, msgspec.Raw(encode(payload))))
+
+
 class Commit(NamedTuple):
     """One turn as rows, and what runs on the event loop once it is on disk."""
 
@@ -73,8 +76,8 @@ class Loop:
         return asyncio.Future(loop=self.as_loop)
 
     def drain(self) -> None:
-        outer = events._get_running_loop()
-        events._set_running_loop(self.as_loop)
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(self.as_loop)
         try:
             while self.ready:
                 batch, self.ready = self.ready, []
@@ -82,7 +85,7 @@ class Loop:
                     if not handle.cancelled():
                         handle._run()
         finally:
-            events._set_running_loop(outer)
+            asyncio._set_running_loop(outer)
 
 
 class Writer(threading.Thread):
@@ -130,9 +133,9 @@ class Writer(threading.Thread):
 class Instance:
     """One live orchestration: its loop, the activities it waits for, and results that came during a commit."""
 
-    def __init__(self, bound: "Bound", instance_id: str, code: Coroutine[Any, Any, int], loop: Loop) -> None:
-        self.bound, self.id, self.loop = bound, instance_id, loop
-        self.task = asyncio.Task(code, loop=loop.as_loop)
+    def __init__(self, bound: "Bound", kind: str, instance_id: str, argument: Argument) -> None:
+        self.bound, self.id, self.loop = bound, instance_id, Loop()
+        self.task = asyncio.Task(KINDS[kind](self.call_activity, argument), loop=self.loop.as_loop)
         self.result: asyncio.Future[int] = bound.writer.loop.create_future()
         self.revision = self.number = 0
         self.calls: list[tuple[int, Argument]] = []
@@ -149,22 +152,19 @@ class Instance:
     def turn(self) -> None:
         """Feed what is in the inbox, one event and one drain at a time, then hand the writer one commit."""
         inbox, self.inbox, self.busy = self.inbox, [], True
-        events_: list[Event] = []
         now = time.time()
-        if self.revision == 0:
-            events_.append(Event(0, now, "started", msgspec.Raw(b"1")))
-            self.loop.drain()
+        rows = [] if self.revision else [event(0, now, "started", None)]
+        self.loop.drain()
         for _, number, result in inbox:
-            events_.append(Event(number, now, "completed", msgspec.Raw(encode(result))))
+            rows.append(event(number, now, "completed", result))
             self.waiting.pop(number).set_result(result)
             self.loop.drain()
         calls, self.calls = self.calls, []
-        scheduled = [Event(number, now, "scheduled", msgspec.Raw(encode(argument))) for number, argument in calls]
-        new_tasks = [(self.bound.next_task(), self.id, encode(event)) for event in scheduled]
+        new_tasks = [(self.bound.next_task(), self.id, event(number, now, "scheduled", arg)) for number, arg in calls]
+        rows += [blob for _, _, blob in new_tasks]
         ended = self.task.done()
         if ended:
-            events_.append(Event(0, now, "ended", msgspec.Raw(encode(self.task.result()))))
-        rows = [encode(event) for event in events_] + [blob for _, _, blob in new_tasks]
+            rows.append(event(0, now, "ended", self.task.result()))
         history = [(self.id, self.revision + k, blob) for k, blob in enumerate(rows)]
         self.revision += len(rows)
 
@@ -237,11 +237,7 @@ class Bound(Engine):
         task.add_done_callback(self.running.discard)
 
     async def begin(self, kind: str, instance_id: str, argument: Argument) -> asyncio.Future[int]:
-        loop = Loop()
-        calls: list[Instance] = []
-        code = KINDS[kind](lambda request: calls[0].call_activity(request), argument)
-        instance = Instance(self, instance_id, code, loop)
-        calls.append(instance)
+        instance = Instance(self, kind, instance_id, argument)
         instance.turn()
         return instance.result
 

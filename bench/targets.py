@@ -31,6 +31,16 @@ def figure(workload: str, name: str) -> Value:
     return read
 
 
+def _with_server(workload: str) -> Value:
+    """The memory of the worker and, where the engine has one, of its server."""
+
+    def read(medians: Medians) -> float | None:
+        worker, server = figure(workload, "rss_mb")(medians), figure(workload, "server_mb")(medians)
+        return None if worker is None else worker + (server or 0)
+
+    return read
+
+
 def _long_step_growth(medians: Medians) -> float | None:
     """A step of the sequence of 10,000 against a step of the sequence of 1,000."""
     short, tenfold = figure("long", "wall_s")(medians), figure("long10000", "wall_s")(medians)
@@ -76,7 +86,7 @@ ROWS = (
     Row(label="... activities run twice", unit="activities", value=figure("recover", "twice"), limit=20),
     Row(label="... instances lost", unit="instances", value=figure("recover", "lost"), limit=0),
     Row(label="idle", unit="% of a core", value=figure("idle", "idle_cpu_pct"), limit=0.1),
-    Row(label="idle, memory", unit="MB", value=figure("idle", "rss_mb"), limit=50),
+    Row(label="idle, memory", unit="MB", value=_with_server("idle"), limit=50),
     Row(label="import", unit="s", value=figure("startup", "import_s"), limit=0.1),
     Row(label="spawn to first result", unit="s", value=figure("startup", "spawn_to_first_s"), limit=0.25),
     Row(label="10,000 waiting instances, idle", unit="% of a core", value=figure("waiting10k", "idle_cpu_pct")),
