@@ -43,9 +43,10 @@ def main() -> None:
     parser.add_argument("--workdir", type=Path, help="keep the state here; default: a fresh directory")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a time limit leaves no server behind
+    make_engine: type[Engine] = importlib.import_module(ENGINES[arguments.engine]).ENGINE
     workdir = arguments.workdir or Path(tempfile.mkdtemp(prefix="bench-", dir=state_root()))
     workdir.mkdir(parents=True, exist_ok=True)
-    engine: Engine = importlib.import_module(ENGINES[arguments.engine]).ENGINE(workdir)
+    engine = make_engine(workdir)
     if arguments.workload in PARTS:  # the process that started this one tidies up
         asyncio.run(PARTS[arguments.workload](engine))
         return
