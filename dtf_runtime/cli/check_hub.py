@@ -4,12 +4,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from dtf_runtime import DurableTaskError, connect
 from dtf_runtime.cli.commands import sqlite_file
 from dtf_runtime.cli.findings import Finding, ok, problem, warning
+from dtf_runtime.providers.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 
-_TABLES = {"instances", "history", "messages", "tasks"}
 _RESTORE = "keep the file; restore a backup (made with `dtf backup`), or recover what is readable with sqlite3 .recover"
 
 
@@ -37,18 +38,34 @@ def _sqlite(file: Path) -> Iterator[Finding]:
 
 
 def _inside(file: Path, database: sqlite3.Connection) -> Iterator[Finding]:
-    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    if not tables >= _TABLES:
-        fix = "point --hub at another file"
-        yield problem("hub", f"{file} is not a task hub (no tables {', '.join(sorted(_TABLES - tables))})", fix)
+    identity = _identity(file, database)
+    yield identity
+    if identity.state == "problem" or not _pragma(database, "user_version"):
         return
-    yield ok("hub", f"{file}, {file.stat().st_size:,} bytes, schema version {_pragma(database, 'user_version')}")
     yield _integrity(database)
     yield _journal(str(_pragma(database, "journal_mode")))
     counted = database.execute("SELECT status, count(*) FROM instances GROUP BY status ORDER BY status").fetchall()
     yield ok("instances", ", ".join(f"{number} {status}" for status, number in counted) or "none")
     waiting = {name: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("messages", "tasks")}
     yield ok("waiting", f"{waiting['messages']} messages, {waiting['tasks']} activities")
+
+
+def _identity(file: Path, database: sqlite3.Connection) -> Finding:
+    """Is it a hub, and one that this version can open?"""
+    version = int(_pragma(database, "user_version"))
+    empty = not database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if empty:
+        return warning("hub", f"{file} is an empty database; the next `dtf run`, `worker` or `start` makes it a hub")
+    if _pragma(database, "application_id") != APPLICATION_ID:
+        return problem(
+            "hub", f"{file} is not a task hub, but a database of another program", "name another file with --hub"
+        )
+    found = f"{file}, {file.stat().st_size:,} bytes, schema version {version}"
+    if version > SCHEMA_VERSION:
+        return problem("hub", f"{found}; this dtf-runtime knows {SCHEMA_VERSION}", "upgrade dtf-runtime")
+    if version < SCHEMA_VERSION:
+        return warning("hub", f"{found}; the next `dtf run`, `worker` or `start` migrates it to {SCHEMA_VERSION}")
+    return ok("hub", found)
 
 
 def _integrity(database: sqlite3.Connection) -> Finding:
@@ -62,5 +79,5 @@ def _journal(mode: str) -> Finding:
     return warning("journal", f"{mode} instead of wal", "the next worker sets it; a network drive can't hold a hub")
 
 
-def _pragma(database: sqlite3.Connection, name: str) -> object:
+def _pragma(database: sqlite3.Connection, name: str) -> Any:
     return database.execute(f"PRAGMA {name}").fetchone()[0]

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dtf_runtime import InstanceNotFoundError, InvalidStateError, TaskHubClient, connect
+from dtf_runtime import InstanceNotFoundError, TaskHubClient, connect
 from dtf_runtime.cli import terminal
 from dtf_runtime.cli.exits import Exit, exit_for
 
@@ -109,18 +109,24 @@ def command(
     return register
 
 
+def _group(parameter: inspect.Parameter) -> type[Any] | None:
+    """A parameter whose type is a dataclass stands for all of its fields, each an option."""
+    annotation: Any = parameter.annotation
+    return annotation if is_dataclass(annotation) else None  # type: ignore[return-value]
+
+
 def _options(parameter: inspect.Parameter) -> list[inspect.Parameter]:
-    """A parameter that is a dataclass stands for all of its fields, each an option."""
-    if not is_dataclass(parameter.annotation):
+    group = _group(parameter)
+    if group is None:
         return [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
-    return [_option(field.name, field.type, field.default) for field in fields(parameter.annotation)]
+    return [_option(field.name, field.type, field.default) for field in fields(group)]
 
 
 def _value(parameter: inspect.Parameter, options: dict[str, Any]) -> Any:
-    kind: Any = parameter.annotation
-    if not is_dataclass(kind):
+    group = _group(parameter)
+    if group is None:
         return options[parameter.name]
-    return kind(**{field.name: options[field.name] for field in fields(kind)})
+    return group(**{field.name: options[field.name] for field in fields(group)})
 
 
 def _run(function: Callable[..., Any], session: Session, given: dict[str, Any], debug: bool) -> int:
@@ -151,7 +157,3 @@ def _report(error: Exception, debug: bool) -> Exit:
     prefix = f"unexpected {type(error).__name__}, a defect of dtf: " if code is Exit.BUG else "error: "
     terminal.note(f"{prefix}{kind}{' '.join(str(error).split())}", "bold red")
     return code
-
-
-def refuse_if_ended(instance_id: str, status: str, what: str) -> InvalidStateError:
-    return InvalidStateError(f"instance {instance_id} has already ended ({status}): {what}")

@@ -120,7 +120,10 @@ def steps(custom_status: Any) -> list[dict[str, str]] | None:
 
 
 def _is_step(step: object) -> bool:
-    return isinstance(step, Mapping) and isinstance(step.get("name"), str) and step.get("state") in STEP
+    if not isinstance(step, Mapping):
+        return False
+    name, state = step.get("name"), step.get("state")
+    return isinstance(name, str) and isinstance(state, str) and state in STEP
 
 
 def checklist(found: Sequence[Mapping[str, str]]) -> "Text":

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
         if watch and not child:
             return reload.supervise()
         configure_logging(log_level.value, json=session.json, stream=safe_stderr())
-        work = Work(session.hub, modules, connector or [], activities)
+        work = Work(session, modules, connector or [], activities)
         if child:
             return reload.run_once(work.load, work.run)
         work.load()
@@ -41,8 +41,8 @@ def register(app: typer.Typer) -> None:
 class Work:
     """Loads, then runs: two steps, since a file that can't be loaded is waited for under --reload."""
 
-    def __init__(self, hub: str, modules: list[str], connectors: list[str], activities: int) -> None:
-        self.hub = hub
+    def __init__(self, session: Session, modules: list[str], connectors: list[str], activities: int) -> None:
+        self.session = session
         self.modules = modules
         self.connectors = connectors
         self.options = WorkerOptions(max_concurrent_activities=activities)
@@ -50,10 +50,11 @@ class Work:
 
     def load(self) -> None:
         registry = targets.registry_of([targets.load(place) for place in self.modules])
-        self.worker = TaskHubWorker(self.hub, registry=registry, options=self.options)
+        self.worker = TaskHubWorker(self.session.hub, registry=registry, options=self.options)
         self.worker.add_connector(*self.connectors)
 
     async def run(self) -> None:
         assert self.worker is not None, "load() comes first"
-        note(f"worker for {', '.join(self.modules)} on {self.hub}; Ctrl-C stops it")
+        if not self.session.json:
+            note(f"worker for {', '.join(self.modules)} on {self.session.hub}; Ctrl-C stops it")
         await self.worker.run()

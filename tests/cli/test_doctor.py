@@ -51,11 +51,23 @@ def test_a_hub_that_is_not_there_yet_is_not_created(dtf: Dtf) -> None:
 
 def test_a_file_that_is_something_else_is_a_problem(dtf: Dtf) -> None:
     other = dtf.folder / "hub.db"
-    for content in (b"not a database" * 100, b""):
-        other.write_bytes(content)
-        finding = _finding(dtf.json("doctor", expect=5), "hub")
-        assert finding["state"] == "problem" and finding["fix"]
-        assert other.read_bytes() == content
+    other.write_bytes(b"not a database" * 100)
+    finding = _finding(dtf.json("doctor", expect=5), "hub")
+    assert finding["state"] == "problem" and finding["fix"]
+    assert other.read_bytes() == b"not a database" * 100
+
+
+def test_an_empty_file_is_worth_a_warning(dtf: Dtf) -> None:
+    (dtf.folder / "hub.db").touch()
+    assert _finding(dtf.json("doctor"), "hub")["state"] == "warning"
+    assert (dtf.folder / "hub.db").stat().st_size == 0
+
+
+def test_a_hub_of_a_newer_version_is_a_problem(used: Dtf) -> None:
+    with closing(sqlite3.connect(used.folder / "hub.db")) as database:
+        database.execute("PRAGMA user_version = 1000")
+    finding = _finding(used.json("doctor", expect=5), "hub")
+    assert "schema version 1000" in finding["detail"] and finding["fix"] == "upgrade dtf-runtime"
 
 
 def test_another_programs_database_is_a_problem(dtf: Dtf) -> None:

@@ -1,21 +1,17 @@
 """Each error of the hierarchy has its exit code."""
 
-from collections.abc import Iterator
-
 import pytest
 
 import dtf_runtime
 from dtf_runtime import DurableTaskError, InstanceNotFoundError, OrchestrationAlreadyExistsError, ProviderError
 from dtf_runtime.cli.exits import Exit, exit_for
 
-
-def _public_errors() -> Iterator[type[DurableTaskError]]:
-    for value in vars(dtf_runtime).values():
-        if isinstance(value, type) and issubclass(value, DurableTaskError):
-            yield value
+PUBLIC_ERRORS = [
+    value for value in vars(dtf_runtime).values() if isinstance(value, type) and issubclass(value, DurableTaskError)
+]
 
 
-@pytest.mark.parametrize("kind", _public_errors(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", PUBLIC_ERRORS, ids=lambda kind: kind.__name__)
 def test_no_error_of_ours_counts_as_a_defect_of_the_command(kind: type[DurableTaskError]) -> None:
     assert exit_for(kind.__new__(kind)) not in (Exit.OK, Exit.BUG)
 

@@ -48,7 +48,7 @@ def test_a_duration_counts_back_for_filters_and_forward_for_a_start() -> None:
     assert future is not None and before <= future - timedelta(hours=1) <= after
 
 
-@pytest.mark.parametrize("typed", ["", "yesterday", "2026-13-01", "99999w", "2026-01-31T09:00 Mars"])
+@pytest.mark.parametrize("typed", ["", "yesterday", "2026-13-01", "999999w", "2026-01-31T09:00 Mars"])
 def test_what_is_no_instant_is_refused_with_an_example(typed: str) -> None:
     with pytest.raises(InvalidArgumentError, match="instant such as"):
         parse.past(typed)
