@@ -73,13 +73,20 @@ def instances(states: Sequence[InstanceState]) -> "RenderableType":
 
 def _now_doing(state: InstanceState) -> str:
     if state.failure is not None:
-        return headline(state.failure)[:60]
+        return headline(_beneath_wrappers(state.failure))[:60]
     found = steps(state.custom_status)
     if found is not None:
         done = sum(step["state"] in ("done", "skipped") for step in found)
         current = next((f": {step['name']}" for step in found if step["state"] == "running"), "")
         return f"{done} of {len(found)} steps{current}"
     return "" if state.custom_status is None or state.status.is_final else brief(state.custom_status, 40)
+
+
+def _beneath_wrappers(failure: FailureDetails) -> FailureDetails:
+    """What the user's code raised, when the failure only says that a call failed."""
+    while failure.type.startswith("dtf_runtime.") and failure.inner_failure is not None:
+        failure = failure.inner_failure
+    return failure
 
 
 def summary(state: InstanceState) -> "Text":
