@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from dtf_runtime import Registry, TaskHubClient
+from dtf_runtime import OrchestrationContext, Registry, TaskHubClient, orchestration
 from tests.conftest import MakeService
 from tests.scenarios.support import Hub, eventually
 
@@ -24,3 +25,16 @@ async def hub(make_service: MakeService) -> AsyncIterator[Hub]:
         yield Hub(service, client)
     own = {asyncio.current_task()}
     await eventually(lambda: asyncio.all_tasks() - own <= before, "no task is left behind", timeout=2)
+
+
+@pytest.fixture
+async def working(hub: Hub, registry: Registry) -> AsyncIterator[Hub]:
+    """A hub with a worker that must have come through the bad input unharmed when the test is over."""
+
+    @orchestration(name="echo", registry=registry)
+    async def echo(ctx: OrchestrationContext, value: Any = None) -> Any:
+        return value
+
+    async with hub.worker(registry):
+        yield hub
+        await hub.bystander_runs()

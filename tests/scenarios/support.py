@@ -124,6 +124,10 @@ class Hub:
     async def counts(self, instance: str | OrchestrationHandle[Any]) -> Counter[str]:
         return Counter(await self.kinds(instance))
 
+    async def stored(self) -> int:
+        """How many instances the hub holds."""
+        return sum((await self.client.count()).values())
+
     async def bystander_runs(self) -> None:
         """Another instance goes from start to end: what was ready before it has had its turn."""
         assert await self.run(bystander) == "done"
