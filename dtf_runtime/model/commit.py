@@ -44,6 +44,8 @@ class NextExecution(msgspec.Struct, kw_only=True):
     execution_id: str
     version: str
     input: bytes | None
+    parent: ParentLink | None = None  # these two as they were
+    tags: dict[str, str] = {}
     carried: tuple[CarriedEvent, ...] = ()
     recent: tuple[str, ...] = ()
 

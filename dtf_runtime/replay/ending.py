@@ -132,6 +132,8 @@ def _next(execution: "Execution") -> NextExecution:
         execution_id=derived(execution.execution_id, number),
         version=execution.record.version if version is None else version,
         input=data,
+        parent=execution.record.parent,
+        tags=execution.record.tags,
         carried=tuple(carried),
         recent=tuple(execution.seen)[-_RECENT:],
     )

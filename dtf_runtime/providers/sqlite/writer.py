@@ -1,0 +1,340 @@
+"""The one thread that writes. It gathers what has come in, applies it in one transaction (group commit), and only then answers.
+
+Rules it must keep: an operation is answered after its group is on disk, never before; operations are applied in the order they came in; a turn
+that is refused takes no other down; an error of the whole group (disk full, locked) fails its operations and keeps the file.
+"""
+
+import asyncio
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dtf_runtime.errors import DurableTaskError, LockLostError, ProviderError
+from dtf_runtime.providers.sqlite import schema
+from dtf_runtime.providers.sqlite.instances import Op
+from dtf_runtime.providers.sqlite.turns import Refused, TurnOp, apply_turns
+from dtf_runtime.providers.sqlite.work import take_over
+from dtf_runtime.tracing import events as trace
+
+GROUP = 64  # turns; more would make what a kill repeats longer
+_FASTEST_POLL, _SLOWEST_POLL = 0.010, 0.050  # seconds
+_CHECK_OTHERS = 0.5  # seconds between looks at the locks of other processes
+_STOP: Any = object()
+
+
+class Writer(threading.Thread):
+    """`deliver` gets each answered group in the loop's thread; `changed` is called there when another process wrote, or died."""
+
+    def __init__(
+        self,
+        path: str,
+        synchronous: str,
+        loop: asyncio.AbstractEventLoop,
+        deliver: Callable[[list[Any]], None],
+        changed: Callable[[], None],
+        lost: Callable[[], None],
+    ) -> None:
+        super().__init__(name="dtf-sqlite-writer", daemon=True)
+        self.path = path
+        self.owner = 0
+        self.lease = 30.0
+        self.watching = False  # somebody wants to know of other processes' writes
+        self._synchronous = synchronous
+        self._loop = loop
+        self._deliver = deliver
+        self._changed = changed
+        self._lost = lost
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._db: sqlite3.Connection | None = None
+        self._lock: FileLock | None = None
+        self._renew_at = 0.0
+        self._others_at = 0.0
+        self._others = 0
+        self._data_version = 0
+        self._poll = _SLOWEST_POLL
+
+    def submit(self, op: Any) -> None:
+        self._queue.put(op)
+
+    def wake(self) -> None:
+        """Settings have changed: look at them."""
+        self._queue.put(None)
+
+    def finish(self) -> None:
+        self._queue.put(_STOP)
+
+    # -- the thread
+    def run(self) -> None:
+        try:
+            self._db = schema.open_database(self.path, synchronous=self._synchronous)
+            self._data_version = self._read_data_version()
+        except BaseException as error:
+            self._fail_all(error)
+            return
+        going = True
+        while going:
+            batch = self._gather()
+            if batch and batch[-1] is _STOP:
+                batch.pop()
+                going = False
+            if batch:
+                self._poll = _FASTEST_POLL
+                self._commit(batch)
+            self._keep_lease()
+            self._look_around()
+        self._give_up_owner()
+        self._db.close()
+
+    def _gather(self) -> list[Any]:
+        try:
+            first = self._queue.get(timeout=self._patience())
+        except queue.Empty:
+            return []
+        batch = [] if first is None else [first]
+        while len(batch) < GROUP and (not batch or batch[-1] is not _STOP):
+            try:
+                op = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if op is not None:
+                batch.append(op)
+        return batch
+
+    def _patience(self) -> float | None:
+        if self.watching:
+            self._poll = min(self._poll * 1.5, _SLOWEST_POLL)
+            return self._poll
+        return None if not self.owner else max(0.0, self._renew_at - time.monotonic())
+
+    # -- one group
+    def _commit(self, batch: list[Any]) -> None:
+        db = self._db
+        assert db is not None
+        try:
+            db.execute("begin immediate")
+            try:
+                lost = self._check_owner(db)
+                self._apply(db, batch)
+                db.execute("commit")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("rollback")
+                raise
+        except sqlite3.Error as error:
+            self._after_error(batch, error)
+            return
+        except BaseException as error:
+            for op in batch:
+                op.error = error
+            lost = False
+        if lost:
+            self._loop.call_soon_threadsafe(self._lost)
+        self._loop.call_soon_threadsafe(self._deliver, batch)
+
+    def _after_error(self, batch: list[Any], error: sqlite3.Error) -> None:
+        if len(batch) > 1 and not isinstance(error, sqlite3.OperationalError):
+            for op in batch:  # one of them is at fault
+                _reset(op)
+                self._commit([op])
+            return
+        found = schema.provider_error(self.path, "write", error)
+        trace.provider_failed(hub=self.path, operation="commit", error=error)
+        for op in batch:
+            op.error = found
+        self._loop.call_soon_threadsafe(self._deliver, batch)
+
+    def _apply(self, db: sqlite3.Connection, batch: list[Any]) -> None:
+        start = 0
+        while start < len(batch):
+            end = start
+            while end < len(batch) and isinstance(batch[end], TurnOp):
+                end += 1
+            if end > start:
+                self._apply_turns(db, batch[start:end])
+                start = end
+                continue
+            self._apply_one(db, batch[start])
+            start += 1
+
+    def _apply_turns(self, db: sqlite3.Connection, turns: list[TurnOp]) -> None:
+        db.execute("savepoint turns")
+        try:
+            apply_turns(db, self.owner, turns)
+        except Refused:
+            db.execute("rollback to turns")
+            if len(turns) == 1:
+                op = turns[0]
+                op.error = LockLostError(
+                    f"the turn of instance {op.owned.id!r} was refused: another worker or a client has changed it since it was locked"
+                )
+            else:
+                for op in turns:
+                    _reset(op)
+                    self._apply_turns(db, [op])
+        db.execute("release turns")
+
+    def _apply_one(self, db: sqlite3.Connection, op: Op) -> None:
+        db.execute("savepoint one")
+        try:
+            op.result = op.apply(db, self.owner)
+        except (DurableTaskError, LookupError) as error:
+            db.execute("rollback to one")
+            op.error = error
+        db.execute("release one")
+
+    # -- the lease
+    def become_owner(self, lease: float) -> None:
+        """Called through a RegisterOp, in this thread and inside its transaction."""
+        db = self._db
+        assert db is not None
+        self.lease = lease
+        expires = time.time() + lease
+        cursor = db.execute("insert into owners(name, expires) values(?, ?)", (f"{os.getpid()}", expires))
+        self.owner = int(cursor.lastrowid or 0)
+        self._renew_at = time.monotonic() + lease / 3
+        lock = FileLock(str(_lock_file(self.path, self.owner)), thread_local=False)
+        lock.acquire(timeout=5)
+        self._lock = lock
+        take_over(db, [])
+
+    def _check_owner(self, db: sqlite3.Connection) -> bool:
+        """True: this process was taken for dead and its leases given away. It goes on under a new number; every old guard fails."""
+        if not self.owner or db.execute("select 1 from owners where id=?", (self.owner,)).fetchone():
+            return False
+        trace.lease_lost(instance_id="*", owner=str(self.owner))
+        self._drop_lock()
+        self.become_owner(self.lease)
+        return True
+
+    def _keep_lease(self) -> None:
+        if not self.owner or time.monotonic() < self._renew_at:
+            return
+        self._renew_at = time.monotonic() + self.lease / 3
+        try:
+            assert self._db is not None
+            self._db.execute("begin immediate")
+            lost = self._check_owner(self._db)
+            self._db.execute("update owners set expires=? where id=?", (time.time() + self.lease, self.owner))
+            self._db.execute("commit")
+            if lost:
+                self._loop.call_soon_threadsafe(self._lost)
+        except sqlite3.Error as error:
+            if self._db is not None and self._db.in_transaction:
+                self._db.execute("rollback")
+            trace.renew_failed(instance_id="*", kind="owner", error=error)
+
+    def _give_up_owner(self) -> None:
+        if not self.owner or self._db is None:
+            return
+        try:
+            self._db.execute("delete from owners where id=?", (self.owner,))
+        except sqlite3.Error as error:
+            trace.renew_failed(instance_id="*", kind="owner", error=error)
+        self._drop_lock()
+
+    def _drop_lock(self) -> None:
+        if self._lock is not None:
+            file = Path(self._lock.lock_file)
+            self._lock.release()
+            file.unlink(missing_ok=True)
+            self._lock = None
+
+    # -- other processes
+    def _look_around(self) -> None:
+        if not self.watching or self._db is None:
+            return
+        try:
+            version = self._read_data_version()
+            changed = version != self._data_version
+            self._data_version = version
+            if time.monotonic() >= self._others_at:
+                self._others_at = time.monotonic() + _CHECK_OTHERS
+                gone = self._gone()
+                if gone:
+                    self._take_over(gone)
+                    changed = True
+        except sqlite3.Error as error:
+            trace.provider_failed(hub=self.path, operation="look around", error=error)
+            return
+        if changed:
+            self._poll = _FASTEST_POLL
+            self._loop.call_soon_threadsafe(self._changed)
+
+    def _read_data_version(self) -> int:
+        assert self._db is not None
+        return int(self._db.execute("pragma data_version").fetchone()[0])
+
+    def _gone(self) -> list[int]:
+        """Owners whose process holds its lock file no more, or whose lease ran out."""
+        assert self._db is not None
+        rows = self._db.execute("select id, expires from owners where id<>?", (self.owner,)).fetchall()
+        now = time.time()
+        return [owner for owner, expires in rows if expires < now or _is_free(_lock_file(self.path, owner))]
+
+    def _take_over(self, gone: list[int]) -> None:
+        assert self._db is not None
+        self._db.execute("begin immediate")
+        try:
+            instances, activities = take_over(self._db, gone)
+            self._db.execute("commit")
+        except BaseException:
+            self._db.execute("rollback")
+            raise
+        for owner in gone:
+            trace.owner_dead(owner=str(owner), instances=instances, activities=activities)
+
+    def _fail_all(self, error: BaseException) -> None:
+        """The file can't be opened: everybody is told, until the service stops."""
+        while (op := self._queue.get()) is not _STOP:
+            if op is not None:
+                op.error = error if isinstance(error, DurableTaskError) else ProviderError(str(error))
+                self._loop.call_soon_threadsafe(self._deliver, [op])
+
+
+class RegisterOp(Op):
+    """Makes this process an owner: the first thing that writes does."""
+
+    __slots__ = ("lease", "writer")
+
+    def __init__(self, writer: Writer, lease: float) -> None:
+        super().__init__()
+        self.writer, self.lease = writer, lease
+
+    def apply(self, db: sqlite3.Connection, owner: int) -> int:
+        if not self.writer.owner:
+            self.writer.become_owner(self.lease)
+        return self.writer.owner
+
+
+def _reset(op: Any) -> None:
+    op.error = None
+    if isinstance(op, TurnOp):
+        op.lost_sends.clear()
+        op.lost_children.clear()
+
+
+def _lock_file(path: str, owner: int) -> Path:
+    folder = Path(f"{path}.locks")
+    folder.mkdir(exist_ok=True)
+    return folder / f"{owner}.lock"
+
+
+def _is_free(file: Path) -> bool:
+    """Nobody holds it: its process has ended, however."""
+    if not file.exists():
+        return True
+    lock = FileLock(str(file), thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    lock.release()
+    file.unlink(missing_ok=True)
+    return True
