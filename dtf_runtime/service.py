@@ -93,7 +93,9 @@ class OrchestrationService(Protocol):
     async def delete_hub(self) -> None: ...
 
     # -- client
-    async def create(self, start: StartExecution, reuse: frozenset[OrchestrationStatus], watch: bool = False) -> Watch | None:
+    async def create(
+        self, start: StartExecution, reuse: frozenset[OrchestrationStatus], watch: bool = False
+    ) -> Watch | None:
         """`OrchestrationAlreadyExistsError` when the id is taken by a status outside `reuse`; else the old execution, live or not, is
         replaced in the same step. A child or detached start never comes this way."""
         ...
@@ -108,7 +110,9 @@ class OrchestrationService(Protocol):
 
     async def get(self, instance_id: str, execution_id: str | None = None) -> InstanceState | None: ...
     async def history(self, instance_id: str, execution_id: str | None = None) -> list[HistoryEvent]: ...
-    async def query(self, query: OrchestrationQuery, continuation: str | None) -> tuple[list[InstanceState], str | None]:
+    async def query(
+        self, query: OrchestrationQuery, continuation: str | None
+    ) -> tuple[list[InstanceState], str | None]:
         """One page, and where the next one goes on; paging while others write neither repeats nor skips what was there throughout."""
         ...
 

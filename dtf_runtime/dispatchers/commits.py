@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import UNSET, Raw
 
@@ -42,7 +43,9 @@ def _feed(execution: Execution, messages: Sequence[Message]) -> None:
         if not execution.is_running:
             outcome = execution.outcome
             if outcome is not None and outcome.next is not None:
-                late = [m for m in messages[position:] if isinstance(m, (ExternalEvent, Control)) and not m.execution_id]
+                late = [
+                    m for m in messages[position:] if isinstance(m, (ExternalEvent, Control)) and not m.execution_id
+                ]
                 execution.turn.reinject.extend(late)
             return
         execution.receive(message)
@@ -71,7 +74,10 @@ def rewind(execution: Execution, history: list[h.HistoryEvent], messages: Sequen
         rewinding.reschedule(execution, rewound, answered)
         _feed(execution, [*rewinding.as_messages(cut.again, execution), *(m for m in messages if m is not control)])
     trace.rewound(
-        instance_id=execution.instance_id, execution_id=execution.execution_id, removed=cut.removed, reason=control.reason
+        instance_id=execution.instance_id,
+        execution_id=execution.execution_id,
+        removed=cut.removed,
+        reason=control.reason,
     )
     commit = _commit(execution)
     commit.history = h.encode_events([*kept, rewound, *execution.turn.events])
@@ -153,7 +159,7 @@ def report(execution: Execution, commit: Commit) -> None:
     )
     if outcome is None:
         return
-    ids = {"instance_id": execution.instance_id, "execution_id": execution.execution_id}
+    ids: dict[str, Any] = {"instance_id": execution.instance_id, "execution_id": execution.execution_id}
     name = execution.record.name
     if outcome.next is not None:
         trace.continued_as_new(**ids, name=name, new_execution_id=outcome.next.execution_id)

@@ -104,7 +104,9 @@ class OrchestrationDispatcher:
 
     def _take(self, item: OrchestrationWorkItem, now: Any) -> None:
         execution = self._cache.pop(item.instance_id, None)
-        if execution is not None and (execution.execution_id != item.execution_id or execution.revision != item.revision):
+        if execution is not None and (
+            execution.execution_id != item.execution_id or execution.revision != item.revision
+        ):
             self._evict(execution, "it is behind the store")
             execution = None
         if item.poisoned:
@@ -117,7 +119,9 @@ class OrchestrationDispatcher:
         else:
             self._aside(self._load(item))
 
-    def _begin(self, item: OrchestrationWorkItem, record: InstanceRecord, history: list[HistoryEvent], now: Any) -> None:
+    def _begin(
+        self, item: OrchestrationWorkItem, record: InstanceRecord, history: list[HistoryEvent], now: Any
+    ) -> None:
         definition = self._find(record.name, record.version)
         if definition is None:
             trace.missing_definition(
@@ -155,7 +159,9 @@ class OrchestrationDispatcher:
         if not self._in_flight:
             self._idle.set()
         if error is not None:
-            trace.commit_refused(instance_id=execution.instance_id, execution_id=execution.execution_id, reason=str(error))
+            trace.commit_refused(
+                instance_id=execution.instance_id, execution_id=execution.execution_id, reason=str(error)
+            )
             self._evict_soon(execution)
             return
         commits.report(execution, commit)
@@ -214,8 +220,8 @@ class OrchestrationDispatcher:
             return
         commit = commits.failure(record, history, error, self._clock.now())
         trace.poison_set_aside(instance_id=item.instance_id, deliveries=item.deliveries, error=error)
-        done = self._loop.create_future()
-        self._service.commit(item, commit, lambda refused: done.done() or done.set_result(None))
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._service.commit(item, commit, lambda refused: done.set_result(None))
         await done
 
     # -- housekeeping

@@ -160,9 +160,7 @@ class PatchRecorded(HistoryEvent, kw_only=True, omit_defaults=True, tag=True):
     change_id: str
 
 
-Decision = (
-    TaskScheduled | SubOrchestrationCreated | TimerCreated | EventSent | ExecutionCompleted | ContinuedAsNew
-)
+Decision = TaskScheduled | SubOrchestrationCreated | TimerCreated | EventSent | ExecutionCompleted | ContinuedAsNew
 DECISIONS: tuple[type[HistoryEvent], ...] = (
     TaskScheduled,
     SubOrchestrationCreated,

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import Raw
 
-from dtf_runtime.checks import check_instance_id, check_tags, check_text, check_version
+from dtf_runtime.checks import MAX_NAME, check_instance_id, check_tags, check_text, check_version
 from dtf_runtime.converter import decode, encode
 from dtf_runtime.definitions import Call, ChildCall, Orchestration, RetryPolicy
 from dtf_runtime.errors import Duration, InvalidArgumentError, seconds
@@ -112,12 +112,12 @@ class OrchestrationContext:
     def wait_for_event(self, name: str, type: Any = Any) -> Call[Any]:
         """The next external event of that name that nobody has taken, decoded as `type`: SerializationError here when it is something else, and
         the event is consumed. Waiters of one name are served first come, first served."""
-        return self._execution.wait_for_event(check_text(name, "the name of an event"), type)
+        return self._execution.wait_for_event(check_text(name, "the name of an event", longest=MAX_NAME), type)
 
     def send_event(self, instance_id: str, name: str, payload: object = None) -> None:
         """Raises an event on another instance. To one that is not there or has ended: dropped and traced."""
         check_instance_id(instance_id)
-        check_text(name, "the name of an event")
+        check_text(name, "the name of an event", longest=MAX_NAME)
         self._execution.send_event(instance_id, name, encode(payload, f"the payload of event {name!r}"))
 
     def set_custom_status(self, value: object) -> None:
@@ -125,7 +125,9 @@ class OrchestrationContext:
         self._execution.check_open()
         self._execution.custom_status = encode(value, f"the custom status of {self.instance_id!r}")
 
-    def continue_as_new(self, input: object = _NONE, *, version: str | None = None, carry_events: bool = True) -> NoReturn:
+    def continue_as_new(
+        self, input: object = _NONE, *, version: str | None = None, carry_events: bool = True
+    ) -> NoReturn:
         """Ends this execution and starts the next one of this instance, with a new history. `finally` blocks run, a Saga does not compensate."""
         data = None if input is _NONE else encode(input, f"the next input of {self.instance_id!r}")
         if version is not None:
@@ -135,7 +137,7 @@ class OrchestrationContext:
 
     def patched(self, change_id: str) -> bool:
         """True in executions that reach this point first with code that asks: new code runs there, the old code in older ones."""
-        return self._execution.patched(check_text(change_id, "a change id"))
+        return self._execution.patched(check_text(change_id, "a change id", longest=MAX_NAME))
 
     def call_activity(
         self,
@@ -151,7 +153,7 @@ class OrchestrationContext:
     ) -> Call[Any]:
         """An activity by name, for code that is not importable here."""
         self._execution.check_open()
-        check_text(name, "the name of an activity")
+        check_text(name, "the name of an activity", longest=MAX_NAME)
         what = f"an argument of activity {name!r}"
         data = encode({"args": args, "kwargs": kwargs}, what) if kwargs else encode(args, what)
         task = ActivityTask(
@@ -178,7 +180,7 @@ class OrchestrationContext:
     ) -> ChildCall[Any]:
         """A child by name, for code that is not importable here."""
         self._execution.check_open()
-        check_text(name, "the name of an orchestration")
+        check_text(name, "the name of an orchestration", longest=MAX_NAME)
         return self._execution.schedule_child(
             name=name,
             version=check_version(version),
@@ -235,9 +237,9 @@ class OrchestrationContext:
         self._execution.check_open()
         if isinstance(orchestration, Orchestration):
             name, own_version = orchestration.name, orchestration.version
-            data = orchestration.parameters.encode_input(inputs, {}, f"the input of orchestration {name!r}")
+            data = orchestration.parameters.encode_input_call(inputs, {}, f"the input of orchestration {name!r}")
         elif isinstance(orchestration, str):
-            name, own_version = check_text(orchestration, "the name of an orchestration"), ""
+            name, own_version = check_text(orchestration, "the name of an orchestration", longest=MAX_NAME), ""
             data = encode(inputs[0], f"the input of orchestration {name!r}") if inputs else b""
         else:
             raise InvalidArgumentError(f"ctx.start takes an orchestration or its name, not {orchestration!r}")
@@ -258,4 +260,3 @@ def _policy(retry: RetryPolicy | None) -> RetryPolicy | None:
     if retry is not None and not isinstance(retry, RetryPolicy):
         raise InvalidArgumentError(f"retry must be a RetryPolicy or None, not {retry!r}")
     return retry
-

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, Raw
 
-from dtf_runtime.converter import SerializationError
-from dtf_runtime.errors import DurableTaskError, FailureDetails, OrchestrationCancelledError
+from dtf_runtime.errors import DurableTaskError, FailureDetails, OrchestrationCancelledError, SerializationError
 from dtf_runtime.model import history as h
 from dtf_runtime.model import messages as m
 from dtf_runtime.model.commit import NextExecution
@@ -126,7 +125,9 @@ def _next(execution: "Execution") -> NextExecution:
         for waiting in execution.buffered.values():
             carried.extend(waiting)
         carried.extend(
-            h.CarriedEvent(held.name, held.payload, held.message_id) for held in execution.held if isinstance(held, h.EventRaised)
+            h.CarriedEvent(held.name, held.payload, held.message_id)
+            for held in execution.held
+            if isinstance(held, h.EventRaised)
         )
     return NextExecution(
         execution_id=derived(execution.execution_id, number),
@@ -188,7 +189,7 @@ def evict(execution: "Execution") -> None:
     for call in execution.failed_calls:
         call._log_traceback = False
     for task in reversed(list(loop.tasks.values())):
-        task._log_destroy_pending = False
+        setattr(task, "_log_destroy_pending", False)  # noqa: B010 (asyncio's own flag, unknown to type checkers)
         if not task.done():
             loop.context.copy().run(_close, execution, task)
     loop.clear()

@@ -57,7 +57,12 @@ class Execution:
     """See the module. `strict`: other arguments than history holds are an error, not a warning (`testing.replay`)."""
 
     def __init__(
-        self, record: InstanceRecord, definition: Orchestration[..., Any], *, max_steps: int = 1_000_000, strict: bool = False
+        self,
+        record: InstanceRecord,
+        definition: Orchestration[..., Any],
+        *,
+        max_steps: int = 1_000_000,
+        strict: bool = False,
     ) -> None:
         self.record = record
         self.instance_id = record.instance_id
@@ -78,7 +83,9 @@ class Execution:
         self.deferred_cancel: h.CancelRequested | None = None
         self.next_input: tuple[bytes | None, str | None, bool] | None = None  # latched by continue_as_new
         self.custom_status: bytes | None = None
-        self.fatal: BaseException | None = None  # the turn (non-determinism, spinning) or the instance (forbidden call) fails
+        self.fatal: BaseException | None = (
+            None  # the turn (non-determinism, spinning) or the instance (forbidden call) fails
+        )
         self.patches: dict[str, bool] = {}
         self.seen: dict[str, None] = dict.fromkeys(record.recent)
         self.open: dict[int, NumberedCall] = {}
@@ -349,11 +356,18 @@ class Execution:
         retry_at = retries.verdict(call, failure, at, self.instance_id)
         if retry_at is not None:
             task: m.ActivityTask = call.task
-            again = msgspec.structs.replace(task, attempt=message.attempt + 1, due=retry_at, heartbeat=message.heartbeat)
+            again = msgspec.structs.replace(
+                task, attempt=message.attempt + 1, due=retry_at, heartbeat=message.heartbeat
+            )
             self.turn.tasks[(message.number, message.attempt + 1)] = again
         self._accept(
             h.TaskFailed(
-                event_id=0, timestamp=at, number=message.number, attempt=message.attempt, failure=failure, retry_at=retry_at
+                event_id=0,
+                timestamp=at,
+                number=message.number,
+                attempt=message.attempt,
+                failure=failure,
+                retry_at=retry_at,
             )
         )
 
@@ -456,7 +470,9 @@ class Execution:
         self.append(event)
         return True
 
-    def call_activity(self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActivityCall:
+    def call_activity(
+        self, activity: Activity[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> ActivityCall:
         self.check_open()
         data = activity.parameters.encode_call(args, kwargs, f"an argument of activity {activity.name!r}")
         return self.schedule_activity(
@@ -497,7 +513,7 @@ class Execution:
         return self.schedule_child(
             name=child.name,
             version=child.version,
-            data=child.parameters.encode_input(args, kwargs, f"the input of orchestration {child.name!r}"),
+            data=child.parameters.encode_input_call(args, kwargs, f"the input of orchestration {child.name!r}"),
             instance_id=child.instance_id,
             tags=dict(child.tags),
             policy=child.retry,
@@ -533,7 +549,9 @@ class Execution:
         self.open[number] = call
         return call
 
-    def start_detached(self, name: str, version: str, data: bytes, instance_id: str | None, tags: dict[str, str]) -> str:
+    def start_detached(
+        self, name: str, version: str, data: bytes, instance_id: str | None, tags: dict[str, str]
+    ) -> str:
         number = self.number + 1
         start = m.StartExecution(
             instance_id=instance_id or f"{self.execution_id}.{number}",

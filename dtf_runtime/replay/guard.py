@@ -37,7 +37,18 @@ _FORBIDDEN = {
     "_thread.start_joinable_thread": "starts a thread",
     "urllib.Request": "makes a request",
 }
-_MACHINERY = ("importlib.", "linecache", "tokenize", "zoneinfo", "logging", "traceback", "encodings", "inspect", "warnings", "gettext")
+_MACHINERY = (
+    "importlib.",
+    "linecache",
+    "tokenize",
+    "zoneinfo",
+    "logging",
+    "traceback",
+    "encodings",
+    "inspect",
+    "warnings",
+    "gettext",
+)
 
 
 class Draining:

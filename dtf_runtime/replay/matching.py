@@ -38,7 +38,9 @@ def grouped(history: Iterable[h.HistoryEvent]) -> Grouped:
             result.patches[event.change_id] = True
         elif isinstance(event, (*h.DECISIONS, h.ExecutionRewound)):
             if not result.inputs:
-                raise NonDeterminismError(f"the history is damaged: it begins with {event.kind}, not with ExecutionStarted")
+                raise NonDeterminismError(
+                    f"the history is damaged: it begins with {event.kind}, not with ExecutionStarted"
+                )
             result.inputs[-1][1].append(event)
         elif not isinstance(event, _SILENT):
             result.inputs.append((event, []))
@@ -70,7 +72,9 @@ class Matcher:
     def match(self, made: Any, payload: bytes) -> h.ExecutionRewound | None:
         """NonDeterminismError when history holds another decision there. Answers with a rewind that follows it."""
         if not self._expected:
-            raise self._error(f"the code did {_described(made)} as its decision #{made.number}, but history holds no such decision")
+            raise self._error(
+                f"the code did {_described(made)} as its decision #{made.number}, but history holds no such decision"
+            )
         held: Any = self._expected.popleft()
         if type(held) is not type(made) or held.number != made.number or not _same(held, made):
             raise self._error(
@@ -85,7 +89,8 @@ class Matcher:
         if self.replaying and self._expected and execution.fatal is None:
             held: Any = self._expected[0]
             raise self._error(
-                f"history holds {_described(held)} as decision #{held.number}, but the code did not do that (any more)", at=False
+                f"history holds {_described(held)} as decision #{held.number}, but the code did not do that (any more)",
+                at=False,
             )
 
     def _rewound(self) -> h.ExecutionRewound | None:
@@ -98,7 +103,9 @@ class Matcher:
 
     def _arguments_changed(self, held: Any, made: Any) -> None:
         if self._strict:
-            raise self._error(f"decision #{made.number}, {_described(made)}: history holds other arguments than the code gave")
+            raise self._error(
+                f"decision #{made.number}, {_described(made)}: history holds other arguments than the code gave"
+            )
         trace.arguments_changed(
             instance_id=self._instance_id, execution_id=self._execution_id, number=made.number, call=_described(made)
         )

@@ -49,7 +49,9 @@ def cut(history: list[h.HistoryEvent], number: int | None) -> Cut:
     kept, rest = body[:position], body[position:]
     made = {event.number for event in kept if isinstance(event, h.DECISIONS)}  # type: ignore[attr-defined]
     gone = {e.number for e in rest if isinstance(e, _FAILED) and e.retry_at is None and e.number in made}
-    children = {e.number for e in rest if isinstance(e, h.SubOrchestrationFailed) and e.number in gone and _failed_by_itself(e)}
+    children = {
+        e.number for e in rest if isinstance(e, h.SubOrchestrationFailed) and e.number in gone and _failed_by_itself(e)
+    }
     kept = [e for e in kept if not (isinstance(e, _FAILED) and e.number in gone)]
     again = [e for e in rest if _goes_back(e, made)]
     return Cut(kept, again, highest, len(history) - len(kept) - len(again), children)
@@ -90,7 +92,8 @@ def open_children(history: list[h.HistoryEvent]) -> set[int]:
     return found - {
         e.number
         for e in history
-        if isinstance(e, h.SubOrchestrationCompleted) or (isinstance(e, h.SubOrchestrationFailed) and e.retry_at is None)
+        if isinstance(e, h.SubOrchestrationCompleted)
+        or (isinstance(e, h.SubOrchestrationFailed) and e.retry_at is None)
     }
 
 
@@ -100,7 +103,9 @@ def as_messages(events: list[h.HistoryEvent], execution: "Execution") -> list[m.
     for event in events:
         match event:
             case h.TaskCompleted():
-                found.append(m.ActivityResult(execution_id=execution.execution_id, number=event.number, result=event.result))
+                found.append(
+                    m.ActivityResult(execution_id=execution.execution_id, number=event.number, result=event.result)
+                )
             case h.SubOrchestrationCompleted():
                 found.append(
                     m.ChildResult(
@@ -111,7 +116,9 @@ def as_messages(events: list[h.HistoryEvent], execution: "Execution") -> list[m.
                     )
                 )
             case h.TimerFired():
-                found.append(m.TimerDue(execution_id=execution.execution_id, number=event.number, fire_at=event.fire_at))
+                found.append(
+                    m.TimerDue(execution_id=execution.execution_id, number=event.number, fire_at=event.fire_at)
+                )
             case h.EventRaised():
                 found.append(m.ExternalEvent(id=event.message_id, name=event.name, payload=event.payload))
     return found

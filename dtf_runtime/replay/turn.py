@@ -12,7 +12,17 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 class Turn:
     """Keyed where a decision can be taken back before it is committed (a timer made and cancelled in one turn leaves no row)."""
 
-    __slots__ = ("at", "cancelled_tasks", "events", "reinject", "sends", "starts", "tasks", "timers", "withdrawn_timers")
+    __slots__ = (
+        "at",
+        "cancelled_tasks",
+        "events",
+        "reinject",
+        "sends",
+        "starts",
+        "tasks",
+        "timers",
+        "withdrawn_timers",
+    )
 
     def __init__(self, at: datetime = _NEVER) -> None:
         self.at = at

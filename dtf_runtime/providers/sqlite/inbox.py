@@ -108,7 +108,7 @@ class WorkerQueue:
         self.wake_orchestrations()
 
     def take(self, most: int) -> list[Owned]:
-        found = []
+        found: list[Owned] = []
         while self.ready and len(found) < most:
             owned = self.ready.popleft()
             owned.queued = False

@@ -28,7 +28,9 @@ _COLUMNS = (
     " deliveries, tags"
 )
 INSERT_OR_IGNORE = f"insert or ignore into instances({_COLUMNS}) values {{rows}}"
-INSERT_EXECUTION = "insert into executions(x, n, execution, version, status, created, length, parent, input) values {rows}"
+INSERT_EXECUTION = (
+    "insert into executions(x, n, execution, version, status, created, length, parent, input) values {rows}"
+)
 _ONE_ROW = "(" + ",".join("?" * 17) + ")"
 _FINAL_NAMES = ("completed", "failed", "cancelled", "terminated")
 
@@ -87,14 +89,15 @@ def timer_body(execution: str, timer: Timer) -> str | None:
 
 
 def cancel_tasks(db: sqlite3.Connection, where: str, parameters: tuple[Any, ...]) -> None:
-    """Those nobody runs yet go; a running one learns of it at its next renewal."""
-    db.execute(f"delete from tasks where {where} and owner is null", parameters)
-    db.execute(f"update tasks set cancelled=1 where {where}", parameters)
+    """Nobody waits for them any more. One that runs learns of it at its next renewal, when its row is gone."""
+    db.execute(f"delete from tasks where {where}", parameters)
 
 
 def prune(db: sqlite3.Connection, n: int, x: int, keep: int) -> None:
     """Forgets all but the last earlier executions."""
-    old = db.execute("select x from executions where n=? and x<>? order by created desc, x desc limit -1 offset ?", (n, x, keep))
+    old = db.execute(
+        "select x from executions where n=? and x<>? order by created desc, x desc limit -1 offset ?", (n, x, keep)
+    )
     for (gone,) in old.fetchall():
         db.execute("delete from history where x=?", (gone,))
         db.execute("delete from executions where x=?", (gone,))
@@ -133,7 +136,9 @@ class CreateOp(Op):
 
     __slots__ = ("at", "n", "ours", "reuse", "start", "x")
 
-    def __init__(self, n: int, x: int, start: StartExecution, reuse: frozenset[OrchestrationStatus], at: int, ours: bool) -> None:
+    def __init__(
+        self, n: int, x: int, start: StartExecution, reuse: frozenset[OrchestrationStatus], at: int, ours: bool
+    ) -> None:
         super().__init__()
         self.n, self.x, self.start, self.reuse, self.at, self.ours = n, x, start, reuse, at, ours
 
@@ -141,7 +146,8 @@ class CreateOp(Op):
         row = instance_row(self.n, self.x, self.start, self.at, owner if self.ours else None)
         if db.execute(INSERT_OR_IGNORE.replace("{rows}", _ONE_ROW), row).rowcount:
             db.execute(
-                INSERT_EXECUTION.replace("{rows}", "(?,?,?,?,?,?,?,?,?)"), execution_row(self.n, self.x, self.start, self.at)
+                INSERT_EXECUTION.replace("{rows}", "(?,?,?,?,?,?,?,?,?)"),
+                execution_row(self.n, self.x, self.start, self.at),
             )
             return None
         n, status = db.execute("select n, status from instances where id=?", (self.start.instance_id,)).fetchone()
@@ -179,7 +185,9 @@ class SendOp(Op):
             return n, None, None
         elif action == "cancel" and revision == 0 and due is not None and due > self.at:
             assert isinstance(message, Control)
-            failure = FailureDetails.of(OrchestrationCancelledError(message.reason or "it was cancelled before it began"))
+            failure = FailureDetails.of(
+                OrchestrationCancelledError(message.reason or "it was cancelled before it began")
+            )
             end_now(db, n, OrchestrationStatus.CANCELLED, failure, self.at)
             return n, None, Outcome(OrchestrationStatus.CANCELLED, None, failure)
         due = max(self.at, due) if revision == 0 and due is not None else self.at
@@ -221,13 +229,16 @@ class TerminateOp(Op):
 def end_now(db: sqlite3.Connection, n: int, status: OrchestrationStatus, failure: FailureDetails, at: int) -> None:
     """Ends a live instance without running its code, and tells its parent."""
     x, length, revision, link, number = db.execute(
-        "select i.x, i.length, i.revision, e.parent, i.status from instances i join executions e on e.x=i.x where i.n=?", (n,)
+        "select i.x, i.length, i.revision, e.parent, i.status from instances i join executions e on e.x=i.x where i.n=?",
+        (n,),
     ).fetchone()
     event: h.HistoryEvent
     if status == OrchestrationStatus.TERMINATED:
         event = h.ExecutionTerminated(event_id=length, timestamp=from_micros(at), reason=failure.message)
     else:
-        event = h.ExecutionCompleted(event_id=length, timestamp=from_micros(at), number=1, status=status, failure=failure)
+        event = h.ExecutionCompleted(
+            event_id=length, timestamp=from_micros(at), number=1, status=status, failure=failure
+        )
     db.execute("insert into history(x, revision, events) values(?,?,?)", (x, revision, text(h.encode_events([event]))))
     db.execute(
         "update instances set status=?, revision=revision+1, owner=null, due=null, updated=?, completed=?, length=length+1 where n=?",
@@ -243,7 +254,9 @@ def end_now(db: sqlite3.Connection, n: int, status: OrchestrationStatus, failure
         _tell_parent(db, msgspec.json.decode(link, type=ParentLink), status, failure, at)
 
 
-def _tell_parent(db: sqlite3.Connection, link: ParentLink, status: OrchestrationStatus, failure: FailureDetails, at: int) -> None:
+def _tell_parent(
+    db: sqlite3.Connection, link: ParentLink, status: OrchestrationStatus, failure: FailureDetails, at: int
+) -> None:
     result = ChildResult(
         execution_id=link.execution_id, number=link.number, attempt=link.attempt, status=status, failure=failure
     )
@@ -257,5 +270,7 @@ def _tell_parent(db: sqlite3.Connection, link: ParentLink, status: Orchestration
 def _found(db: sqlite3.Connection, instance_id: str, columns: str) -> tuple[Any, ...]:
     row = db.execute(f"select {columns} from instances where id=?", (instance_id,)).fetchone()
     if row is None:
-        raise InstanceNotFoundError(f"there is no instance {instance_id!r} in this hub. `dtf list` shows those that are.")
+        raise InstanceNotFoundError(
+            f"there is no instance {instance_id!r} in this hub. `dtf list` shows those that are."
+        )
     return tuple(row)

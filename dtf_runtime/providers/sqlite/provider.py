@@ -28,7 +28,14 @@ from dtf_runtime.errors import (
 )
 from dtf_runtime.model.commit import Commit, InstanceRecord
 from dtf_runtime.model.history import HistoryEvent
-from dtf_runtime.model.messages import ActivityResult, Message, StartExecution, decode_message, decode_task, encode_message
+from dtf_runtime.model.messages import (
+    ActivityResult,
+    Message,
+    StartExecution,
+    decode_message,
+    decode_task,
+    encode_message,
+)
 from dtf_runtime.model.state import InstanceState, OrchestrationQuery, OrchestrationStatus, PurgeResult
 from dtf_runtime.providers.sqlite import reads, schema
 from dtf_runtime.providers.sqlite.inbox import (
@@ -44,7 +51,6 @@ from dtf_runtime.providers.sqlite.instances import CreateOp, Op, SendOp, Termina
 from dtf_runtime.providers.sqlite.rows import to_micros
 from dtf_runtime.providers.sqlite.turns import TurnOp
 from dtf_runtime.providers.sqlite.work import (
-    SUSPECT,
     AbandonOp,
     FinishTaskOp,
     PurgeOp,
@@ -68,7 +74,9 @@ _RETRY = 1.0  # seconds after a group failed
 class SqliteService:
     """See `connect`. All methods belong to one event loop."""
 
-    def __init__(self, url: str, *, synchronous: str = "full", clock: Clock = REAL_CLOCK, lease: float | None = None) -> None:
+    def __init__(
+        self, url: str, *, synchronous: str = "full", clock: Clock = REAL_CLOCK, lease: float | None = None
+    ) -> None:
         if synchronous not in ("full", "normal"):
             raise InvalidArgumentError(f'synchronous must be "full" or "normal", not {synchronous!r}')
         self.url = url
@@ -172,7 +180,9 @@ class SqliteService:
     async def delete_hub(self) -> None:
         """Removes the file. Nothing may use it."""
         if self._users:
-            raise ProviderError(f"{self.path} is in use by this program: leave its clients and workers before deleting the hub")
+            raise ProviderError(
+                f"{self.path} is in use by this program: leave its clients and workers before deleting the hub"
+            )
         for suffix in ("", "-wal", "-shm"):
             Path(self.path + suffix).unlink(missing_ok=True)
 
@@ -193,7 +203,9 @@ class SqliteService:
 
     async def _ensure_owner(self) -> None:
         if self._writer is None:
-            raise ProviderError(f"the hub {self.url} is not open: enter a TaskHubClient or TaskHubWorker first (`async with`)")
+            raise ProviderError(
+                f"the hub {self.url} is not open: enter a TaskHubClient or TaskHubWorker first (`async with`)"
+            )
         if self._owner is None:
             self._owner = self._loop.create_future()
             lease = self._lease
@@ -211,14 +223,19 @@ class SqliteService:
 
     def _do(self, op: Op) -> "asyncio.Future[Any]":
         if self._writer is None:
-            raise ProviderError(f"the hub {self.url} is not open: enter a TaskHubClient or TaskHubWorker first (`async with`)")
-        op.future = self._loop.create_future()
+            raise ProviderError(
+                f"the hub {self.url} is not open: enter a TaskHubClient or TaskHubWorker first (`async with`)"
+            )
+        future: asyncio.Future[Any] = self._loop.create_future()
+        op.future = future
         self._writer.submit(op)
-        return op.future
+        return future
 
     async def _read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         if self._reader is None:
-            raise ProviderError(f"the hub {self.url} is not open: enter a TaskHubClient or TaskHubWorker first (`async with`)")
+            raise ProviderError(
+                f"the hub {self.url} is not open: enter a TaskHubClient or TaskHubWorker first (`async with`)"
+            )
 
         def run() -> _T:
             assert self._read_db is not None
@@ -304,7 +321,11 @@ class SqliteService:
     async def history(self, instance_id: str, execution_id: str | None = None) -> list[HistoryEvent]:
         events = await self._read(lambda db: reads.history(db, instance_id, execution_id))
         if events is None:
-            what = f"instance {instance_id!r}" if execution_id is None else f"execution {execution_id!r} of instance {instance_id!r}"
+            what = (
+                f"instance {instance_id!r}"
+                if execution_id is None
+                else f"execution {execution_id!r} of instance {instance_id!r}"
+            )
             raise InstanceNotFoundError(f"there is no {what} in this hub. `dtf list` shows those that are.")
         return events
 
@@ -480,7 +501,11 @@ class SqliteService:
             op.tasks.append((self._key(), task_, ours))
         op.timers = [(self._key(), timer) for timer in commit.timers]
         for start in commit.starts:
-            ours = start.due is None and start.instance_id not in self._by_id and self._home(start.name, start.version) is not None
+            ours = (
+                start.due is None
+                and start.instance_id not in self._by_id
+                and self._home(start.name, start.version) is not None
+            )
             op.children.append((self._key(), self._key(), start, ours))
         op.sends = [(self._key(), send) for send in commit.sends]
         op.reinjects = [(self._key(), message) for message in commit.reinject]
@@ -492,7 +517,8 @@ class SqliteService:
         self._writer.submit(op)
 
     def _applied(self, op: TurnOp) -> None:
-        owned, commit = op.owned, op.commit
+        owned: Owned = op.owned
+        commit = op.commit
         for _, key, _ in owned.taken:
             owned.keys.discard(key)
         owned.taken = []
@@ -573,7 +599,7 @@ class SqliteService:
                     self._arrived(target.n, send.message, key)
 
     def _not_applied(self, op: TurnOp) -> None:
-        owned = op.owned
+        owned: Owned = op.owned
         self._reserved -= sum(ours for _, _, ours in op.tasks)
         owned.busy = False
         assert op.error is not None
@@ -698,7 +724,9 @@ class SqliteService:
         for owned in queue.take(len(queue.ready)):
             if self._owned.get(owned.n) is owned:
                 self._ready(owned)
-        for owned in [one for one in self._owned.values() if not one.busy and self._home(one.name, one.version) is None]:
+        for owned in [
+            one for one in self._owned.values() if not one.busy and self._home(one.name, one.version) is None
+        ]:
             self._release(owned)
         for item in [item for item in self._tasks if not self._runs_activity(item.task.name, item.task.version)]:
             self._tasks.remove(item)
@@ -836,7 +864,9 @@ def _path_of(url: str) -> str:
         raise InvalidArgumentError(f"{url!r} is not of the form sqlite:///orders.db (or sqlite:////var/lib/orders.db)")
     path = unquote(parts.path)[1:]
     if not path or path.startswith(":memory:"):
-        raise InvalidArgumentError(f"{url!r} names no file: write sqlite:///orders.db, or memory:// for a hub without one")
+        raise InvalidArgumentError(
+            f"{url!r} names no file: write sqlite:///orders.db, or memory:// for a hub without one"
+        )
     return path
 
 
@@ -845,4 +875,6 @@ def _copy(db: sqlite3.Connection, target: str) -> None:
     with sqlite3.connect(target) as copy:
         db.backup(copy, pages=1_000, sleep=0.001)
     copy.close()
-    trace.hub_opened(hub=f"backup {target} after {time.monotonic() - started:.1f} s", schema_version=schema.SCHEMA_VERSION)
+    trace.hub_opened(
+        hub=f"backup {target} after {time.monotonic() - started:.1f} s", schema_version=schema.SCHEMA_VERSION
+    )

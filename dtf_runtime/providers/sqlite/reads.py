@@ -31,7 +31,22 @@ _BOUNDS = (
 
 
 def state_of(row: tuple[Any, ...]) -> InstanceState:
-    id_, execution, name, version, status, created, updated, completed, scheduled, parent, tags, failure, length, *values = row
+    (
+        id_,
+        execution,
+        name,
+        version,
+        status,
+        created,
+        updated,
+        completed,
+        scheduled,
+        parent,
+        tags,
+        failure,
+        length,
+        *values,
+    ) = row
     data, output, custom = (None if value is None else value.encode() for value in values)
     return InstanceState(
         instance_id=id_,
@@ -55,10 +70,13 @@ def state_of(row: tuple[Any, ...]) -> InstanceState:
 
 def get(db: sqlite3.Connection, instance_id: str, execution_id: str | None) -> InstanceState | None:
     if execution_id is None:
-        row = db.execute(f"select {_STATE} from instances i join executions e on e.x=i.x where i.id=?", (instance_id,)).fetchone()
+        row = db.execute(
+            f"select {_STATE} from instances i join executions e on e.x=i.x where i.id=?", (instance_id,)
+        ).fetchone()
     else:
         row = db.execute(
-            f"select {_STATE} from instances i join executions e on e.n=i.n where i.id=? and e.execution=?", (instance_id, execution_id)
+            f"select {_STATE} from instances i join executions e on e.n=i.n where i.id=? and e.execution=?",
+            (instance_id, execution_id),
         ).fetchone()
     return None if row is None else state_of(row)
 
@@ -91,10 +109,13 @@ def load(
     db.execute("begin")
     try:
         row = db.execute(
-            f"select i.x, i.revision, {instances.RECORD} from instances i join executions e on e.x=i.x where i.id=?", (instance_id,)
+            f"select i.x, i.revision, {instances.RECORD} from instances i join executions e on e.x=i.x where i.id=?",
+            (instance_id,),
         ).fetchone()
         if row is None or row[1] != revision or row[3] != execution_id:
-            raise LockLostError(f"instance {instance_id!r} has moved on since it was locked; another worker goes on with it")
+            raise LockLostError(
+                f"instance {instance_id!r} has moved on since it was locked; another worker goes on with it"
+            )
         return instances.record_of(row[2:]), _events(db, row[0], instance_id)
     finally:
         db.execute("commit")
@@ -102,7 +123,8 @@ def load(
 
 def conditions(query: OrchestrationQuery) -> tuple[str, list[Any]]:
     """The WHERE of a query, without its paging."""
-    parts, parameters = ["1"], []
+    parts: list[str] = ["1"]
+    parameters: list[Any] = []
     if query.statuses:
         parts.append(f"i.status in ({','.join('?' * len(query.statuses))})")
         parameters.extend(OrchestrationStatus(status).value for status in query.statuses)
@@ -124,7 +146,9 @@ def conditions(query: OrchestrationQuery) -> tuple[str, list[Any]]:
     return " and ".join(parts), parameters
 
 
-def page(db: sqlite3.Connection, query: OrchestrationQuery, continuation: str | None) -> tuple[list[InstanceState], str | None]:
+def page(
+    db: sqlite3.Connection, query: OrchestrationQuery, continuation: str | None
+) -> tuple[list[InstanceState], str | None]:
     """By (created, key), which never change: what is written meanwhile neither shifts nor repeats a page."""
     where, parameters = conditions(query)
     order, beyond = ("desc", "<") if query.newest_first else ("asc", ">")

@@ -11,7 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 _SIZES = (64, 16, 4, 1)
-FRESH_KEY = "(-1-abs(random()%4611686018427387904))"  # for a row nobody names beforehand; processes count theirs upwards
+FRESH_KEY = (
+    "(-1-abs(random()%4611686018427387904))"  # for a row nobody names beforehand; processes count theirs upwards
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

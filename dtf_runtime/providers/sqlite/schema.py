@@ -82,7 +82,6 @@ create table tasks(
   due integer not null,
   owner integer,
   deliveries integer not null,
-  cancelled integer not null,
   heartbeat text,
   body text not null
 );
@@ -99,7 +98,9 @@ def open_database(path: str, *, synchronous: str = "full") -> sqlite3.Connection
         db.execute("pragma busy_timeout=30000")
         known = db.execute("pragma application_id").fetchone()[0]
         if known not in (0, APPLICATION_ID):
-            raise ProviderError(f"{path} is an SQLite database of another program (application id {known}): it is left alone.")
+            raise ProviderError(
+                f"{path} is an SQLite database of another program (application id {known}): it is left alone."
+            )
         db.execute("pragma journal_mode=wal")
         db.execute(f"pragma synchronous={synchronous}")
         db.execute("pragma wal_autocheckpoint=4000")
@@ -119,7 +120,9 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
             version = db.execute("pragma user_version").fetchone()[0]
             foreign = db.execute("select count(*) from sqlite_master").fetchone()[0] and not version
             if foreign:
-                raise ProviderError(f"{path} is an SQLite database of another program (it has tables of its own): it is left alone.")
+                raise ProviderError(
+                    f"{path} is an SQLite database of another program (it has tables of its own): it is left alone."
+                )
             for target in range(version + 1, SCHEMA_VERSION + 1):
                 for statement in _MIGRATIONS[target].split(";"):
                     if statement.strip():

@@ -132,12 +132,12 @@ def _queue_work(db: sqlite3.Connection, owner: int, turns: list[TurnOp]) -> None
         for key, task, ours in op.tasks:
             due = at if task.due is None else to_micros(task.due)
             body = text(encode_message(task))
-            tasks.append((key, n, execution, task.number, task.attempt, due, owner if ours else None, 0, 0, body))
+            tasks.append((key, n, execution, task.number, task.attempt, due, owner if ours else None, 0, body))
         for key, timer in op.timers:
             due = to_micros(timer.fire_at)
             messages.append((key, n, execution, due, timer.number, instances.timer_body(execution, timer)))
     execute_rows(
-        db, "insert into tasks(k, n, execution, number, attempt, due, owner, deliveries, cancelled, body) values {rows}", tasks
+        db, "insert into tasks(k, n, execution, number, attempt, due, owner, deliveries, body) values {rows}", tasks
     )
     execute_rows(db, "insert into messages(k, n, execution, due, number, body) values {rows}", messages)
 
@@ -156,7 +156,10 @@ def _end(db: sqlite3.Connection, turns: list[TurnOp]) -> None:
     for op in turns:
         commit, owned = op.commit, op.owned
         if commit.rewrite:
-            db.execute("update executions set status='running', completed=null, output=null, failure=null where x=?", (owned.x,))
+            db.execute(
+                "update executions set status='running', completed=null, output=null, failure=null where x=?",
+                (owned.x,),
+            )
         if not commit.status.is_final:
             continue
         failure = None if commit.failure is None else text(instances.encode(commit.failure))
@@ -231,14 +234,20 @@ def _start_children(db: sqlite3.Connection, owner: int, turns: list[TurnOp]) -> 
 
 def _id_is_taken(db: sqlite3.Connection, op: TurnOp, x: int, start: StartExecution) -> None:
     """By an ended child of the same parent: replaced. By anything else: the parent is told, a detached start is only traced."""
-    n, status, parent = db.execute("select n, status, parent from instances where id=?", (start.instance_id,)).fetchone()
+    n, status, parent = db.execute(
+        "select n, status, parent from instances where id=?", (start.instance_id,)
+    ).fetchone()
     link = start.parent
     if link is not None and parent == link.instance_id and OrchestrationStatus(status).is_final:
         instances.replace(db, n, x, start, to_micros(op.commit.at))
         return
     if link is None:
         trace.start_id_taken(
-            instance_id=op.owned.id, taken_id=start.instance_id, name=start.name, execution_id=op.owned.execution, detached=True
+            instance_id=op.owned.id,
+            taken_id=start.instance_id,
+            name=start.name,
+            execution_id=op.owned.execution,
+            detached=True,
         )
         return
     error = OrchestrationAlreadyExistsError(
@@ -276,7 +285,7 @@ def _send(db: sqlite3.Connection, turns: list[TurnOp]) -> None:
         "insert into messages(k, n, execution, due, body) select v.column1, i.n, v.column3, v.column4, v.column5"
         " from (values {rows}) v join instances i on i.id=v.column2"
         f" where (v.column3='' or v.column3=i.execution) and (i.status in {_LIVE}"
-        " or (i.status='failed' and v.column5 like '%\"action\":\"rewind\"%' and v.column5 like '{{\"kind\":\"Control\"%'))".replace(
+        ' or (i.status=\'failed\' and v.column5 like \'%"action":"rewind"%\' and v.column5 like \'{{"kind":"Control"%\'))'.replace(
             "{{", "{"
         ),
         rows,

@@ -47,7 +47,12 @@ class ScanOp(Op):
         knows_activity: Callable[[str, str], bool],
     ) -> None:
         super().__init__()
-        self.now, self.most_instances, self.most_tasks, self.busy_suspect = now, most_instances, most_tasks, busy_suspect
+        self.now, self.most_instances, self.most_tasks, self.busy_suspect = (
+            now,
+            most_instances,
+            most_tasks,
+            busy_suspect,
+        )
         self.knows_orchestration, self.knows_activity = knows_orchestration, knows_activity
         self.claimed: list[tuple[Any, ...]] = []
         self.messages: list[tuple[int, int, str]] = []  # (key, n, body), in order
@@ -78,7 +83,7 @@ class ScanOp(Op):
         for key, body, holder, due, *instance in rows:
             n = instance[0]
             if holder is None and n not in wanted:
-                if due is not None and due > self.now or not self._may_claim(instance, wanted):
+                if (due is not None and due > self.now) or not self._may_claim(instance, wanted):
                     continue
                 wanted[n] = tuple(instance)
             self.messages.append((key, n, body))
@@ -104,7 +109,9 @@ class ScanOp(Op):
     def _claim(self, db: sqlite3.Connection, owner: int, wanted: dict[int, tuple[Any, ...]]) -> None:
         for n, row in wanted.items():
             suspect = row[7] >= SUSPECT
-            db.execute("update instances set owner=?, deliveries=deliveries+? where n=? and owner is null", (owner, suspect, n))
+            db.execute(
+                "update instances set owner=?, deliveries=deliveries+? where n=? and owner is null", (owner, suspect, n)
+            )
             record = None
             if row[6] == 0:
                 record = db.execute(
@@ -134,7 +141,9 @@ class ScanOp(Op):
             if len(taken) >= self.most_tasks:
                 break
         for row in taken:
-            db.execute("update tasks set owner=?, deliveries=deliveries+? where k=?", (owner, row[4] >= SUSPECT, row[0]))
+            db.execute(
+                "update tasks set owner=?, deliveries=deliveries+? where k=?", (owner, row[4] >= SUSPECT, row[0])
+            )
         self.tasks = taken
 
     def _next(self, db: sqlite3.Connection) -> int | None:
@@ -227,8 +236,7 @@ class RenewTaskOp(Op):
     def apply(self, db: sqlite3.Connection, owner: int) -> bool:
         if self.details is not None:
             db.execute("update tasks set heartbeat=? where k=? and owner=?", (self.details, self.key, owner))
-        row = db.execute("select cancelled from tasks where k=? and owner=?", (self.key, owner)).fetchone()
-        return row is None or bool(row[0])
+        return db.execute("select 1 from tasks where k=? and owner=?", (self.key, owner)).fetchone() is None
 
 
 class ReleaseOp(Op):
@@ -316,7 +324,9 @@ class PurgeOp(Op):
         if isinstance(self.which, str):
             n, status = instances._found(db, self.which, "n, status")
             if status not in instances._FINAL_NAMES:
-                raise InvalidStateError(f"instance {self.which!r} is {status}: only finished instances are purged. Terminate it first.")
+                raise InvalidStateError(
+                    f"instance {self.which!r} is {status}: only finished instances are purged. Terminate it first."
+                )
             chosen, complete = [(n, self.which)], True
         else:
             chosen, complete = self._chosen(db, self.which)
@@ -328,7 +338,8 @@ class PurgeOp(Op):
             seen.add(n)
             if self.recursive:
                 children = db.execute(
-                    "select n, id from instances where parent=? and status in ('completed','failed','cancelled','terminated')", (id_,)
+                    "select n, id from instances where parent=? and status in ('completed','failed','cancelled','terminated')",
+                    (id_,),
                 )
                 chosen.extend(children.fetchall())
             _delete(db, n)
@@ -350,5 +361,5 @@ def _delete(db: sqlite3.Connection, n: int) -> None:
     db.execute("delete from history where x in (select x from executions where n=?)", (n,))
     db.execute("delete from executions where n=?", (n,))
     db.execute("delete from messages where n=?", (n,))
-    db.execute("delete from tasks where n=? and owner is null", (n,))
+    db.execute("delete from tasks where n=?", (n,))
     db.execute("delete from instances where n=?", (n,))
