@@ -120,9 +120,10 @@ def replace(db: sqlite3.Connection, n: int, x: int, start: StartExecution, at: i
 class Op:
     """Something for the writer to do. `apply` runs in its thread; `future` is answered in the loop's."""
 
-    __slots__ = ("error", "future", "result")
+    __slots__ = ("answered", "error", "future", "result")
 
     def __init__(self) -> None:
+        self.answered: Any = None  # called in the loop's thread before anything later is handed over
         self.future: Any = None
         self.result: Any = None
         self.error: BaseException | None = None

@@ -23,7 +23,6 @@ from dtf_runtime.errors import (
     FailureDetails,
     InstanceNotFoundError,
     InvalidArgumentError,
-    OrchestrationAlreadyExistsError,
     ProviderError,
 )
 from dtf_runtime.model.commit import Commit, InstanceRecord
@@ -254,7 +253,10 @@ class SqliteService:
                     self._applied(op)
                 else:
                     self._not_applied(op)
-            elif op.future is not None and not op.future.done():
+                continue
+            if op.answered is not None:
+                op.answered(op)
+            if op.future is not None and not op.future.done():
                 if op.error is None:
                     op.future.set_result(op.result)
                 else:
@@ -276,43 +278,53 @@ class SqliteService:
         )
         op = CreateOp(self._key(), self._key(), start, reuse, at, ours)
         watched = self._watch(start.instance_id) if watch else None
+        op.answered = self._created
         future = self._do(op)
         if ours:
             self._adopt_new(op.n, op.x, start)
-        try:
-            replaced = await future
-        except OrchestrationAlreadyExistsError:
-            self._forget(op.n)
-            raise
-        if replaced is not None:
-            self._forget(op.n)
-            self._forget(replaced)
-            self._running.cancel_instance(replaced)
-            self._scan()
-        elif not ours:
-            self._due_at(at if start.due is None else to_micros(start.due))
+        await future
         return watched
+
+    def _created(self, op: CreateOp) -> None:
+        if op.error is not None or op.result is not None:
+            self._forget(op.n)
+        if op.error is None and op.result is not None:
+            self._forget(op.result)
+            self._running.cancel_instance(op.result)
+            self._scan()
+        elif op.error is None and not op.ours:
+            self._due_at(op.at if op.start.due is None else to_micros(op.start.due))
 
     async def send(self, instance_id: str, message: Message) -> None:
         await self._ensure_owner()
-        key = self._key()
-        n, kept, outcome = await self._do(SendOp(key, instance_id, message, self._micros()))
+        op = SendOp(self._key(), instance_id, message, self._micros())
+        op.answered = self._sent
+        await self._do(op)
+
+    def _sent(self, op: SendOp) -> None:
+        if op.error is not None:
+            return
+        n, kept, outcome = op.result
         if outcome is not None:
             self._forget(n)
-            self._watches.ended(instance_id, outcome)
+            self._watches.ended(op.instance_id, outcome)
             self._scan()
         elif kept is not None:
-            self._arrived(n, message, key)
+            self._arrived(n, op.message, kept)
 
     async def terminate(self, instance_id: str, reason: str, recursive: bool) -> None:
         await self._ensure_owner()
-        ended = await self._do(TerminateOp(instance_id, reason, recursive, self._micros()))
-        for n, id_, outcome in ended:
-            trace.orchestration_terminated(instance_id=id_, execution_id="", name="", reason=reason)
+        op = TerminateOp(instance_id, reason, recursive, self._micros())
+        op.answered = self._terminated
+        await self._do(op)
+
+    def _terminated(self, op: TerminateOp) -> None:
+        for n, id_, outcome in op.result or ():
+            trace.orchestration_terminated(instance_id=id_, execution_id="", name="", reason=op.reason)
             self._forget(n)
             self._running.cancel_instance(n)
             self._watches.ended(id_, outcome)
-        if ended:
+        if op.result:
             self._scan()
 
     async def get(self, instance_id: str, execution_id: str | None = None) -> InstanceState | None:
@@ -774,11 +786,11 @@ class SqliteService:
                 lambda name, version: self._home(name, version) is not None,
                 self._runs_activity,
             )
+            op.answered = self._merge
             try:
                 await self._do(op)
             finally:
                 self._reserved -= room
-            self._merge(op)
             if len(op.tasks) >= room:
                 self._tasks_elsewhere = True
             if op.next_due is not None:
@@ -793,6 +805,9 @@ class SqliteService:
                 self._scan()
 
     def _merge(self, op: ScanOp) -> None:
+        """At once when the group is on disk: what a later turn of the same group consumed must not come in again."""
+        if op.error is not None:
+            return
         new = []
         for n, id_, x, execution, name, version, revision, deliveries, suspect, record in op.claimed:
             if n in self._owned:
@@ -813,7 +828,7 @@ class SqliteService:
                 touched[n] = holder
         for owned in touched.values():
             self._ready(owned)
-        for key, n, id_, execution, deliveries, heartbeat, body, status, current in op.tasks:
+        for key, n, id_, execution, deliveries, heartbeat, body in op.tasks:
             task = decode_task(body)
             if heartbeat is not None:
                 task = msgspec.structs.replace(task, heartbeat=Raw(heartbeat.encode()))

@@ -125,7 +125,7 @@ class ScanOp(Op):
         taken: list[tuple[Any, ...]] = []
         suspect_taken = False
         rows = db.execute(
-            "select t.k, t.n, i.id, t.execution, t.deliveries, t.heartbeat, t.body, i.status, i.execution"
+            "select t.k, t.n, i.id, t.execution, t.deliveries, t.heartbeat, t.body"
             " from tasks t left join instances i on i.n=t.n where t.owner is null and t.due<=? order by t.due, t.k",
             (self.now,),
         )
