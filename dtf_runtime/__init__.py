@@ -1,6 +1,10 @@
-"""Durable orchestrations as ordinary async Python. The public names, and nothing else: no SDK is loaded here, and no provider."""
+"""Durable orchestrations as ordinary async Python. The public names, and nothing else: no SDK is loaded here, and no provider.
 
-from dtf_runtime.client import OrchestrationHandle, TaskHubClient
+What defines activities and orchestrations is here at once; what runs them is loaded when it is first asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
+
 from dtf_runtime.clock import Clock, Duration
 from dtf_runtime.definitions import (
     Activity,
@@ -14,7 +18,6 @@ from dtf_runtime.definitions import (
     orchestration,
 )
 from dtf_runtime.dispatchers.activity_context import ActivityContext, activity_context
-from dtf_runtime.dispatchers.profiles import VersionPolicy
 from dtf_runtime.errors import (
     DefinitionNotFoundError,
     DuplicateDefinitionError,
@@ -39,14 +42,17 @@ from dtf_runtime.errors import (
     SubOrchestrationFailedError,
     TaskFailedError,
 )
-from dtf_runtime.hosting import connect, run
 from dtf_runtime.model.history import HistoryEvent
 from dtf_runtime.model.state import InstanceState, OrchestrationQuery, OrchestrationStatus, ParentInstance, PurgeResult
 from dtf_runtime.plugins import ConnectorInfo
 from dtf_runtime.replay.context import OrchestrationContext
 from dtf_runtime.replay.saga import Saga
 from dtf_runtime.service import InstanceStore, OrchestrationService
-from dtf_runtime.worker import NonDeterminismPolicy, TaskHubWorker, WorkerOptions
+
+if TYPE_CHECKING:
+    from dtf_runtime.client import OrchestrationHandle, TaskHubClient
+    from dtf_runtime.hosting import connect, run
+    from dtf_runtime.worker import NonDeterminismPolicy, TaskHubWorker, VersionPolicy, WorkerOptions
 
 __all__ = [
     "Activity",
@@ -104,3 +110,24 @@ __all__ = [
     "orchestration",
     "run",
 ]
+
+_LATER = {
+    "dtf_runtime.client": ("OrchestrationHandle", "TaskHubClient"),
+    "dtf_runtime.hosting": ("connect", "run"),
+    "dtf_runtime.worker": ("NonDeterminismPolicy", "TaskHubWorker", "VersionPolicy", "WorkerOptions"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    for module, names in _LATER.items():
+        if name in names:
+            loaded = import_module(module)
+            globals().update({each: getattr(loaded, each) for each in names})
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
