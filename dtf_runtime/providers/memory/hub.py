@@ -96,6 +96,8 @@ class Hub:
             )
             self.end_now(instance, OrchestrationStatus.CANCELLED, failure)
         else:
+            if instance.status == OrchestrationStatus.FAILED:
+                _revive(instance)  # a rewind: whoever asks from now on waits for its next end
             self.post(instance, message, self.now())
 
     def _is_before_start(self, instance: Instance) -> bool:
@@ -309,6 +311,11 @@ def _refusal(instance: Instance | None, message: Message) -> str:
             else f"the instance is {instance.status}, only a failed one is rewound"
         )
     return f"the instance is {instance.status}" if instance.status.is_final else ""
+
+
+def _revive(instance: Instance) -> None:
+    execution = instance.execution
+    execution.status, execution.completed, execution.failure = OrchestrationStatus.RUNNING, None, None
 
 
 def _ended_child(link: ParentLink, execution: Execution) -> ChildResult:
