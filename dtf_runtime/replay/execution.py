@@ -69,7 +69,7 @@ class Execution:
         self.execution_id = record.execution_id
         self.definition = definition
         self.max_steps = max_steps
-        self.matcher = matching.Matcher(record.instance_id, record.execution_id, strict)
+        self.matcher = matching.Matcher(record.instance_id, record.execution_id, definition.fn, strict)
         self.mode = RUNNING
         self.revision = 0
         self.event_count = 0  # of the stored history

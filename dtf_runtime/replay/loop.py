@@ -116,7 +116,9 @@ class DurableLoop(_Loop):  # type: ignore[misc]
     def call_at(
         self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> Any:
-        if not when > self.now:
+        if when != when:
+            raise ValueError(f"a timer of orchestration {self.scheduler.instance_id!r} was given NaN as its time")
+        if when <= self.now:
             return self.call_soon(callback, *args, context=context)
         handle = Handle(callback, args, context if context is not None else contextvars.copy_context())
         handle.loop = self

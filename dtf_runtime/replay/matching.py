@@ -3,6 +3,7 @@
 import sys
 from collections import deque
 from collections.abc import Iterable
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from dtf_runtime.replay.execution import Execution
 
 _SILENT = (h.OrchestratorStarted, h.PatchRecorded, h.ExecutionTerminated)
-_OWN = ("dtf_runtime.", "asyncio.", "asyncio")
+_OWN = ("dtf_runtime.", "asyncio", "contextlib")
 
 
 class Grouped(msgspec.Struct):
@@ -50,11 +51,12 @@ def grouped(history: Iterable[h.HistoryEvent]) -> Grouped:
 class Matcher:
     """Replaying until `live` is called. `python`: the version that recorded the history, and this one."""
 
-    def __init__(self, instance_id: str, execution_id: str, strict: bool) -> None:
+    def __init__(self, instance_id: str, execution_id: str, fn: Any, strict: bool) -> None:
         self.replaying = False
         self.python = ("", "")
         self._instance_id = instance_id
         self._execution_id = execution_id
+        self._first_line = _first_line(fn)
         self._strict = strict
         self._expected: deque[h.HistoryEvent] = deque()
         self._open_end = False
@@ -111,7 +113,8 @@ class Matcher:
         )
 
     def _error(self, what: str, *, at: bool = True) -> NonDeterminismError:
-        where = f" (at {_user_line()})" if at else ""
+        line = (at and _user_line()) or self._first_line
+        where = f" (at {line})" if line else ""
         recorded, here = self.python
         pythons = f" Recorded by Python {recorded}, replayed by {here}." if recorded and recorded != here else ""
         return NonDeterminismError(
@@ -139,12 +142,16 @@ def _described(event: Any) -> str:
 
 
 def _user_line() -> str:
-    frame = sys._getframe(1)
-    while frame is not None:
+    """Where the user's code is, "" when it has ended."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "_drain":
         module = frame.f_globals.get("__name__") or ""
-        if not module.startswith(_OWN) and not module.startswith("contextlib"):
+        if not module.startswith(_OWN):
             return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
-        if frame.f_back is None:
-            break
         frame = frame.f_back
-    return "an unknown line"
+    return ""
+
+
+def _first_line(fn: Any) -> str:
+    code = getattr(fn, "__code__", None)
+    return "" if code is None else f"{code.co_filename}:{code.co_firstlineno} in {code.co_name}"

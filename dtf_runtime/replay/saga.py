@@ -42,7 +42,9 @@ class Saga:
     def compensate(self, undo: Callable[_P, Awaitable[Any]], /, *args: _P.args, **kwargs: _P.kwargs) -> None:
         """Registers `undo(*args, **kwargs)`."""
         if not callable(undo):
-            raise InvalidArgumentError(f"Saga.compensate takes a function to call later, not {undo!r}; leave out the parentheses")
+            raise InvalidArgumentError(
+                f"Saga.compensate takes a function to call later, not {undo!r}; leave out the parentheses"
+            )
         self._undos.append(partial(undo, *args, **kwargs))
 
     async def do(self, call: Awaitable[_T], undo: Callable[[_T], Awaitable[Any]]) -> _T:
@@ -71,7 +73,8 @@ async def _undo_all(undos: list[Callable[[], Awaitable[Any]]], failures: list[tu
             raise
         except BaseException as failure:
             function: Any = getattr(undo, "func", undo)
-            failures.append((getattr(function, "__qualname__", None) or getattr(function, "name", repr(function)), failure))
+            name = getattr(function, "__qualname__", None) or getattr(function, "name", None)
+            failures.append((str(name or function), failure))
 
 
 async def _to_its_end(future: "asyncio.Future[Any]") -> asyncio.CancelledError | None:

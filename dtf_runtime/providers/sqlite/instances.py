@@ -180,6 +180,7 @@ class SendOp(Op):
         if action == "rewind":
             if status != "failed":
                 raise InvalidStateError(f"instance {self.instance_id!r} is {status}: only a failed one can be rewound.")
+            revive(db, self.instance_id, "")
         elif status in _FINAL_NAMES:
             name = action or getattr(message, "name", "")
             trace.event_dropped(instance_id=self.instance_id, event_name=name, reason=f"the instance is {status}")
@@ -225,6 +226,20 @@ class TerminateOp(Op):
             if self.recursive:
                 waiting.extend(child for (child,) in db.execute("select id from instances where parent=?", (id_,)))
         return ended
+
+
+def revive(db: sqlite3.Connection, instance_id: str, execution: str) -> None:
+    """A failed instance that will be rewound runs from the moment that was accepted: who asks for its result waits for the new end."""
+    revived = db.execute(
+        "update instances set status='running', completed=null where id=? and status='failed' and ? in ('', execution)",
+        (instance_id, execution),
+    )
+    if revived.rowcount:
+        db.execute(
+            "update executions set status='running', completed=null, failure=null"
+            " where x=(select x from instances where id=?)",
+            (instance_id,),
+        )
 
 
 def end_now(db: sqlite3.Connection, n: int, status: OrchestrationStatus, failure: FailureDetails, at: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from dtf_runtime.errors import FailureDetails, OrchestrationAlreadyExistsError
 from dtf_runtime.model.commit import Commit
-from dtf_runtime.model.messages import ChildResult, StartExecution, encode_message
+from dtf_runtime.model.messages import ChildResult, Control, StartExecution, encode_message
 from dtf_runtime.model.state import OrchestrationStatus
 from dtf_runtime.providers.sqlite import instances
 from dtf_runtime.providers.sqlite.rows import FRESH_KEY, execute_rows, select_rows, text, to_micros
@@ -275,6 +275,8 @@ def _send(db: sqlite3.Connection, turns: list[TurnOp]) -> None:
             message = send.message
             rows.append((key, send.instance_id, message.execution_id, at, text(encode_message(message))))
             ops[key] = op
+            if isinstance(message, Control) and message.action == "rewind":
+                instances.revive(db, send.instance_id, message.execution_id)
         for key, message in op.reinjects:
             db.execute(
                 "insert into messages(k, n, execution, due, body) values(?,?,?,?,?)",
@@ -284,10 +286,7 @@ def _send(db: sqlite3.Connection, turns: list[TurnOp]) -> None:
         db,
         "insert into messages(k, n, execution, due, body) select v.column1, i.n, v.column3, v.column4, v.column5"
         " from (values {rows}) v join instances i on i.id=v.column2"
-        f" where (v.column3='' or v.column3=i.execution) and (i.status in {_LIVE}"
-        ' or (i.status=\'failed\' and v.column5 like \'%"action":"rewind"%\' and v.column5 like \'{{"kind":"Control"%\'))'.replace(
-            "{{", "{"
-        ),
+        f" where (v.column3='' or v.column3=i.execution) and i.status in {_LIVE}",
         rows,
     )
     if inserted != len(rows):
