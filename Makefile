@@ -54,6 +54,7 @@ test-all: $(DEV_READY)
 
 check: $(DEV_READY)
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(SOURCES) tests
 	$(PY) -m mypy --platform win32 $(SHIPPED)
 	$(PY) -m mypy --platform darwin $(SHIPPED)
