@@ -139,7 +139,9 @@ class Hub:
         item = task.item
         if item is None:
             self._withdraw(task)
-        elif not item.cancelled:
+            return
+        self.running.pop(task.sequence, None)
+        if not item.cancelled:
             item.cancelled = True
             if item.on_cancel is not None:
                 item.on_cancel()

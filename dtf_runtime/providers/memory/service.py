@@ -24,6 +24,10 @@ from dtf_runtime.service import ActivityWorkItem, OrchestrationWorkItem, WorkerP
 from dtf_runtime.tracing import events as trace
 
 
+def _nothing() -> None:
+    return
+
+
 class MemoryService:
     """One task hub. It keeps its instances while this object lives, also when nobody has it open."""
 
@@ -35,7 +39,8 @@ class MemoryService:
         self._timer: asyncio.Task[None] | None = None
         self._armed: datetime | None = None
         self._planning = False
-        self.waiting = 0  # for the end of an instance
+        self.waiting = 0  # how many wait for the end of an instance
+        self.stirred: Callable[[], None] = _nothing  # called when something was done or is waited for (TestHub)
         self.hub = Hub(clock.now, self._bell.ring, self._plan)
 
     # -- life
@@ -175,6 +180,7 @@ class MemoryService:
 
     def _count_waiting(self, change: int) -> None:
         self.waiting += change
+        self.stirred()
 
     # -- orchestrations
     async def lock_orchestrations(self, worker: WorkerProfile, most: int) -> list[OrchestrationWorkItem]:
@@ -202,6 +208,7 @@ class MemoryService:
             done(error)
             return
         done(None)
+        self.stirred()
 
     async def abandon_orchestration(self, item: OrchestrationWorkItem, delay: float, *, counts: bool) -> None:
         try:
@@ -252,6 +259,7 @@ class MemoryService:
         self.hub.running.pop(task.sequence, None)
         instance = task.instance
         self._bell.ring()  # the worker has a slot again
+        self.stirred()
         if instance.tasks.get(task.key) is task:
             del instance.tasks[task.key]
         if task.cancelled or instance.status.is_final or instance.execution.execution_id != task.execution_id:
@@ -277,6 +285,7 @@ class MemoryService:
             task.deliveries += counts
             self._put_back(task)
             self._bell.ring()
+            self.stirred()
 
     def _put_back(self, task: Task) -> None:
         if task.cancelled:
