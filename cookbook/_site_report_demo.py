@@ -8,6 +8,7 @@ flushed to disk before it answers, says what was done how often. The database un
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -64,7 +65,7 @@ class Row:
         if self.problem:
             return f"[bold red]{self.problem}[/]"
         if self.served == 2:
-            return "[yellow]twice[/]: in flight at the kill, both times with the same key"
+            return "[yellow]twice[/], in flight at the kill, same key"
         return "[green]once[/]"
 
 
@@ -137,12 +138,14 @@ async def run_until_killed(handle: OrchestrationHandle[str | None], hub: str, lo
         await follow(handle, until=lambda state: stopped(doomed) or half_way(finished(state), read_log(log)))
         doomed.kill()
         doomed.wait()
+    if sys.platform != "win32" and doomed.returncode != -signal.SIGKILL:
+        raise RuntimeError(f"the worker was to be killed, but ended with exit code {doomed.returncode}")
     done, entries = finished(await handle.state()), read_log(log)
     flying = in_flight(done, entries)
     begun = {entry.path for entry in entries}
     console.print(
-        f"[bold red]kill -9 {doomed.pid}[/] after step {len(done)} of {len(SITE)}, with {len(flying)} in flight, "
-        f"{len(begun - done - set(flying))} waiting to be retried, {len(SITE) - len(begun)} not begun."
+        f"[bold red]kill -9 {doomed.pid}[/] after step {len(done)} of {len(SITE)}: {len(flying)} in flight, "
+        f"{len(begun - done - set(flying))} await a retry, {len(SITE) - len(begun)} not begun."
     )
     return flying
 
@@ -155,7 +158,8 @@ def stopped(process: subprocess.Popen[bytes]) -> bool:
 
 def tell(table: list[Row], report: Path, urls: list[str]) -> int:
     """Prints what happened, from the website's point of view. Gives the exit code."""
-    drawn = Table("step", "refused", "happened", "says the website", title="\nWhat the website did, from its own log")
+    drawn = Table("step", "refused", "happened", "verdict", title="What the website did, from its own log")
+    console.print()
     for row in table:
         drawn.add_row(f"GET {row.path}", str(row.refused or ""), str(row.served), row.verdict)
     console.print(drawn)

@@ -11,6 +11,7 @@ Watch   dtf show ID --hub sqlite:///site_report.db       from another terminal; 
 import argparse
 import asyncio
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -133,6 +134,7 @@ class Steps:
 # == The program ==================================================================================================
 
 HUB = "sqlite:///site_report.db"
+LOG = "site_report.log"  # what the worker has to say, such as why an attempt failed
 console = Console()
 
 
@@ -184,8 +186,11 @@ async def follow(handle: OrchestrationHandle[Any], *, until: Callable[[InstanceS
             state = await handle.state()
             live.update(checklist(state))
             if state.completed_at or until(state):
-                return state
+                break
             await asyncio.sleep(0.05)
+    if not console.is_terminal:
+        console.print()
+    return state
 
 
 def steps_of(state: InstanceState) -> list[dict[str, str]]:
@@ -227,6 +232,7 @@ def program() -> int:
         return serve(options.log, options.slow)
     if options.demo:
         return demo()
+    logging.basicConfig(filename=LOG, format="%(asctime)s %(levelname)s %(message)s")
     if options.urls:
         return asyncio.run(main(options))
     with website() as urls:

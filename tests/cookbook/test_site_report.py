@@ -90,13 +90,15 @@ async def test_after_kill_minus_9_the_same_line_goes_on_without_a_second_visit(
     assert (kitchen.folder / "site-report.md").exists()
 
 
-async def test_a_report_replaces_an_older_one_whole(tmp_path: Path) -> None:
+async def test_a_report_replaces_an_older_one_whole_so_that_a_reader_never_sees_half_of_it(tmp_path: Path) -> None:
     path = tmp_path / "report.md"
     path.write_text("older and longer\n" * 1000)
     expected = "# Site report: 1 of 2 pages are fine\n\n- ok   http://a/: 200\n- BAD  http://b/: 404\n"
-    for _delivery in range(2):
-        await write_report(str(path), [Page("http://a/", True, "200"), Page("http://b/", False, "404")])
-        assert path.read_text() == expected
+    with path.open() as reader:
+        for _delivery in range(2):
+            await write_report(str(path), [Page("http://a/", True, "200"), Page("http://b/", False, "404")])
+            assert path.read_text() == expected
+        assert reader.read() == "older and longer\n" * 1000
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -30,7 +30,7 @@ def test_the_demo_kills_its_worker_half_way_and_every_step_happens(kitchen: Kitc
     )
     assert demo.returncode == 0, demo.stdout + demo.stderr
     first = re.search(r"Worker (\d+) starts", demo.stdout)
-    killed = re.search(r"kill -9 (\d+) after step (\d+) of (\d+), with 1 in flight", demo.stdout)
+    killed = re.search(r"kill -9 (\d+) after step (\d+) of (\d+): 1 in flight", demo.stdout)
     second = re.search(r"Worker (\d+) takes over", demo.stdout)
     assert first and killed and second, demo.stdout
     assert killed[1] == first[1] != second[1]

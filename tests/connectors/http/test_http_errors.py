@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -151,6 +152,13 @@ def test_a_broken_answer_is_transient_where_a_repeat_is_safe_and_else_ambiguous(
     error = failure(server.on("/", BROKEN[how]), method, key=key, timeout=0.3)
     assert type(error) is kind
     assert isinstance(error, NonRetriableError) == (kind is Ambiguous)
+
+
+def test_the_timeout_is_for_all_of_the_answer_however_busily_it_drips(server: RudeServer) -> None:
+    began = time.monotonic()
+    error = failure(server.on("/", drip), timeout=0.3)
+    assert time.monotonic() - began < 10
+    assert "no whole answer within 0.3 s" in str(error)
 
 
 def test_nobody_listening_is_transient_even_for_a_post_since_nothing_went_out() -> None:
