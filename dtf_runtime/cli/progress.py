@@ -68,8 +68,12 @@ def _picture(state: InstanceState) -> "RenderableType":
     return Spinner("dots", line)
 
 
+def tell_status(state: InstanceState) -> None:
+    note(f"{state.instance_id} {state.status.value}", view.STATUS_STYLE.get(state.status.value, ""))
+
+
 class Changes:
-    """A line for each step that moved, each other custom status, each new status."""
+    """A line for each step that moved, each other custom status, each new status but the last."""
 
     def __init__(self) -> None:
         self._steps: dict[str, dict[str, str]] = {}
@@ -77,9 +81,9 @@ class Changes:
         self._custom: object = None
 
     def __call__(self, state: InstanceState) -> None:
-        if state.status.value != self._status:
+        if state.status.value != self._status and not state.status.is_final:
             self._status = state.status.value
-            note(f"{state.instance_id} {self._status}", view.STATUS_STYLE.get(self._status, ""))
+            tell_status(state)
         if state.custom_status == self._custom:
             return
         self._custom = state.custom_status

@@ -141,7 +141,7 @@ def report(session: Session, state: InstanceState) -> Exit:
     elif state.status == "completed":
         emit(state.output)
     else:
-        note(f"{state.instance_id} {state.status.value}", view.STATUS_STYLE.get(state.status.value, ""))
+        progress.tell_status(state)
         if state.failure is not None:
             note(view.failure_chain(state.failure).plain, lines=True)
     return Exit.OK if state.status == "completed" else Exit.FAILED

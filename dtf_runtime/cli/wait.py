@@ -68,6 +68,8 @@ def register(app: typer.Typer) -> None:
         """Follow an instance, status and history, until it has ended. --json: one JSON object a line."""
         async with session.client() as client:
             state = await _follow(client, session, instance_id)
+        if not session.json:
+            progress.tell_status(state)
         return Exit.OK if state.status == "completed" else Exit.FAILED
 
 
