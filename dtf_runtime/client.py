@@ -282,6 +282,7 @@ class TaskHubClient:
 
     async def rewind(self, instance_id: str, reason: str = "") -> None:
         """Takes a failed one back to before the call that failed, and runs it on. Not FAILED: InvalidStateError. InstanceNotFoundError."""
+        _reason(reason)
         state = await _state(self._service, check_instance_id(instance_id))
         if state.status != OrchestrationStatus.FAILED:
             raise InvalidStateError(
