@@ -50,7 +50,7 @@ def registry_of(registry: Registry, substitutes: Mapping[Any, Callable[..., Any]
         for original in _meant(key, activities):
             activities[original.name, original.version] = _with(original, _plain(key, substitute))
         if isinstance(key, str) and not any(name == key for name, _ in activities):
-            new = Activity(_plain(key, substitute), name=key)
+            new: AnyActivity = Activity(_plain(key, substitute), name=key)
             activities[new.name, new.version] = new
     watched = [_with(each, _watched(each, running)) for each in activities.values()]
     return Registry(*watched, *registry.orchestrations())
