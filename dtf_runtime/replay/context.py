@@ -10,14 +10,12 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 from uuid import UUID
 
-from msgspec import Raw
-
 from dtf_runtime.checks import MAX_NAME, check_instance_id, check_tags, check_text, check_version
 from dtf_runtime.converter import decode, encode
 from dtf_runtime.definitions import Call, ChildCall, Orchestration, RetryPolicy
 from dtf_runtime.errors import Duration, InvalidArgumentError, seconds
-from dtf_runtime.model.messages import ActivityTask
 from dtf_runtime.model.state import ParentInstance
+from dtf_runtime.replay.futures import Limits
 from dtf_runtime.tracing import ReplayAwareLogger
 
 if TYPE_CHECKING:
@@ -156,16 +154,14 @@ class OrchestrationContext:
         check_text(name, "the name of an activity", longest=MAX_NAME)
         what = f"an argument of activity {name!r}"
         data = encode({"args": args, "kwargs": kwargs}, what) if kwargs else encode(args, what)
-        task = ActivityTask(
-            number=self._execution.number + 1,
-            name=name,
-            version="" if version is None else check_version(version),
-            input=Raw(data),
+        limits = Limits(
             timeout=None if timeout is None else seconds(timeout, "timeout"),
             heartbeat_timeout=None if heartbeat_timeout is None else seconds(heartbeat_timeout, "heartbeat_timeout"),
-            tags=dict(check_tags(tags or {})),
+            tags=check_tags(tags or {}),
         )
-        return self._execution.schedule_activity(task, _policy(retry), partial(_decode_as, result_type))
+        version = "" if version is None else check_version(version)
+        decoder = partial(_decode_as, result_type)
+        return self._execution.schedule_activity(name, version, data, limits, _policy(retry), decoder)
 
     def call_sub_orchestration(
         self,

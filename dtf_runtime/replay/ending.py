@@ -11,6 +11,7 @@ from dtf_runtime.model import history as h
 from dtf_runtime.model import messages as m
 from dtf_runtime.model.commit import NextExecution
 from dtf_runtime.model.state import OrchestrationStatus
+from dtf_runtime.replay.decisions import derived
 from dtf_runtime.replay.futures import ActivityCall, ContinueAsNew, DurableChildCall, ReplayExit
 from dtf_runtime.tracing import events as trace
 
@@ -60,7 +61,8 @@ def conclude(execution: "Execution") -> None:
     if outcome.status in (OrchestrationStatus.FAILED, OrchestrationStatus.CANCELLED):
         for call in open_calls:
             if isinstance(call, ActivityCall):
-                execution.turn.cancelled_tasks.append(call.number)
+                if execution.turn.tasks.pop((call.number, call.attempt), None) is None:
+                    execution.turn.cancelled_tasks.append(call.number)
             elif isinstance(call, DurableChildCall) and not call.cancel_requested:
                 execution.cancel_child(call)
     execution.fatal = None
@@ -115,8 +117,6 @@ def _without_latch(error: BaseException | None) -> BaseException | None:
 
 
 def _next(execution: "Execution") -> NextExecution:
-    from dtf_runtime.replay.execution import derived
-
     assert execution.next_input is not None
     data, version, carry = execution.next_input
     number = execution.number + 1
@@ -129,6 +129,9 @@ def _next(execution: "Execution") -> NextExecution:
             for held in execution.held
             if isinstance(held, h.EventRaised)
         )
+    for held in execution.held:
+        if isinstance(held, h.CancelRequested):
+            execution.deferred_cancel = held
     return NextExecution(
         execution_id=derived(execution.execution_id, number),
         version=execution.record.version if version is None else version,
@@ -146,15 +149,19 @@ def _record(execution: "Execution", outcome: Outcome) -> None:
     if outcome.next is not None:
         data = UNSET if outcome.next.input is None else Raw(outcome.next.input)
         event = h.ContinuedAsNew(event_id=0, timestamp=at, number=number, version=outcome.next.version, input=data)
-        payload = outcome.next.input or b""
+        label, payload = "", outcome.next.input or b""
     else:
         result = UNSET if outcome.output is None else Raw(outcome.output)
         event = h.ExecutionCompleted(
             event_id=0, timestamp=at, number=number, status=outcome.status, result=result, failure=outcome.failure
         )
-        payload = b""
+        label, payload = str(outcome.status), outcome.output or b""
     execution.fatal = None
-    execution.decide(event, payload)
+    if execution.replaying:
+        execution.repeat(type(event), number, label, payload)
+    else:
+        execution.number = number
+        execution.append(event)
     if execution.deferred_cancel is not None and outcome.next is not None:
         cancel = execution.deferred_cancel
         message = m.Control(id=cancel.message_id + ":next", action="cancel", reason=cancel.reason)

@@ -1,11 +1,20 @@
 """The futures that calls in an orchestration give. Hot: the work is scheduled when the call is made. What cancelling one means is rule 13."""
 
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dtf_runtime.definitions import Call, ChildCall, RetryPolicy
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from dtf_runtime.definitions import Activity, Call, ChildCall, RetryPolicy
+from dtf_runtime.model.messages import ActivityTask, StartExecution
 
 if TYPE_CHECKING:
     from dtf_runtime.replay.execution import Execution
+
+Decoder = Callable[[Any, str], Any]  # (data, what it is) -> value
 
 
 class ReplayExit(BaseException):
@@ -29,29 +38,60 @@ class DurableCall(Call[Any]):
 
     def fail(self, error: BaseException) -> None:
         self.set_exception(error)
-        self.execution.failed_calls.append(self)
+        self.execution.failed_unseen(self)
 
 
 class NumberedCall(DurableCall):
-    """An attempt is open: which one, under which policy, since when."""
+    """An attempt is open: which one, under which policy, since when (seconds)."""
+
+    attempt = 1
+    restarts = 0
 
     def __init__(
-        self, execution: "Execution", number: int, name: str, decoder: Any, policy: RetryPolicy | None, since: float
+        self, execution: "Execution", number: int, name: str, decoder: Decoder, policy: RetryPolicy | None
     ) -> None:
+        loop = execution.loop
+        self.execution = execution
         self.number = number
         self.name = name
-        self.decode = decoder  # (data, what) -> value
+        self.decode = decoder
         self.policy = policy
-        self.since = since
-        self.attempt = 1
-        self.restarts = 0
-        super().__init__(execution)
+        self.since = loop.now
+        self._hash = loop.next_hash()
+        asyncio.Future.__init__(self, loop=loop)  # past DurableCall, which would do the same again
+
+
+class Limits(msgspec.Struct):
+    """What an activity called by name has in place of a definition. Seconds."""
+
+    timeout: float | None
+    heartbeat_timeout: float | None
+    tags: Mapping[str, str]
 
 
 class ActivityCall(NumberedCall):
-    """`task` is the first attempt as it was sent; the next ones are made from it."""
+    """With all that another attempt needs."""
 
-    task: Any = None
+    version: str
+    data: bytes
+    limits: "Limits | Activity[..., Any]"
+
+    def attempted(
+        self, attempt: int, *, due: datetime | None = None, heartbeat: Raw | UnsetType = UNSET
+    ) -> ActivityTask:
+        limits = self.limits
+        return ActivityTask(
+            number=self.number,
+            attempt=attempt,
+            name=self.name,
+            version=self.version,
+            input=Raw(self.data),
+            timeout=limits.timeout,
+            heartbeat_timeout=limits.heartbeat_timeout,
+            tags=dict(limits.tags) if limits.tags else {},
+            due=due,
+            heartbeat=heartbeat,
+        )
 
     def cancel(self, msg: Any | None = None) -> bool:
         if not super().cancel(msg):
@@ -63,10 +103,10 @@ class ActivityCall(NumberedCall):
 class DurableChildCall(NumberedCall, ChildCall[Any]):
     """Cancelling it sends the child a cancel and stays pending until the child has ended, compensation included."""
 
-    start: Any = None
+    start: StartExecution
+    cancel_requested = False
 
     def __init__(self, *args: Any) -> None:
-        self.cancel_requested = False
         self.owed_cancels: list[tuple[Any, int, Any]] = []  # (task, its cancelling() then, message)
         super().__init__(*args)
 

@@ -12,6 +12,7 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -26,28 +27,43 @@ _FUTURES_FROM = 1 << 23  # loop.create_future() counts apart: wait_for makes one
 
 
 class Handle:
-    """A callback that is ready, or a timer that is not yet."""
+    """A callback that is ready."""
 
-    __slots__ = ("args", "callback", "context", "dropped", "due", "loop", "number", "when_")
+    __slots__ = ("args", "callback", "context", "dropped")
 
     def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...], context: contextvars.Context) -> None:
         self.callback = callback
         self.args = args
         self.context = context
         self.dropped = False
-        self.number = 0  # of the durable timer, if it is one
-        self.due = 0  # its milliseconds since the epoch
-        self.loop: DurableLoop | None = None
-        self.when_ = 0.0
+
+    def cancel(self) -> None:
+        self.dropped = True
+
+    def cancelled(self) -> bool:
+        return self.dropped
+
+    def when(self) -> float:
+        """A deadline that had passed already."""
+        return 0.0
+
+
+class TimerHandle(Handle):
+    """A callback that a durable timer makes ready. `number` and `fire_at` are those of its decision."""
+
+    __slots__ = ("fire_at", "loop", "number", "when_")
+
+    def __init__(self, loop: "DurableLoop", when: float, *args: Any) -> None:
+        super().__init__(*args)
+        self.loop = loop
+        self.when_ = when
+        self.number = 0
+        self.fire_at: datetime
 
     def cancel(self) -> None:
         if not self.dropped:
             self.dropped = True
-            if self.number and self.loop is not None:
-                self.loop.scheduler.withdraw_timer(self.number)
-
-    def cancelled(self) -> bool:
-        return self.dropped
+            self.loop.scheduler.withdraw_timer(self.number)
 
     def when(self) -> float:
         return self.when_
@@ -120,9 +136,7 @@ class DurableLoop(_Loop):  # type: ignore[misc]
             raise ValueError(f"a timer of orchestration {self.scheduler.instance_id!r} was given NaN as its time")
         if when <= self.now:
             return self.call_soon(callback, *args, context=context)
-        handle = Handle(callback, args, context if context is not None else contextvars.copy_context())
-        handle.loop = self
-        handle.when_ = when
+        handle = TimerHandle(self, when, callback, args, context if context is not None else contextvars.copy_context())
         self.scheduler.create_timer(handle, milliseconds_up(when))
         return handle
 

@@ -1,10 +1,9 @@
 """History against code (rule 8): the decisions that history holds, and whether the code makes them again."""
 
 import sys
-from collections import deque
 from collections.abc import Iterable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec import UNSET
@@ -16,7 +15,8 @@ from dtf_runtime.tracing import events as trace
 if TYPE_CHECKING:
     from dtf_runtime.replay.execution import Execution
 
-_SILENT = (h.OrchestratorStarted, h.PatchRecorded, h.ExecutionTerminated)
+_SILENT: frozenset[type[h.HistoryEvent]] = frozenset((h.OrchestratorStarted, h.PatchRecorded, h.ExecutionTerminated))
+_MADE = frozenset((*h.DECISIONS, h.ExecutionRewound))
 _OWN = ("dtf_runtime.", "asyncio", "contextlib")
 
 
@@ -31,20 +31,24 @@ class Grouped(msgspec.Struct):
 
 def grouped(history: Iterable[h.HistoryEvent]) -> Grouped:
     result = Grouped([], {})
+    inputs = result.inputs
+    made: list[h.HistoryEvent] | None = None
     for event in history:
         result.length += 1
-        if isinstance(event, h.OrchestratorStarted):
-            result.python = event.python
-        elif isinstance(event, h.PatchRecorded):
-            result.patches[event.change_id] = True
-        elif isinstance(event, (*h.DECISIONS, h.ExecutionRewound)):
-            if not result.inputs:
+        kind = type(event)
+        if kind in _MADE:
+            if made is None:
                 raise NonDeterminismError(
                     f"the history is damaged: it begins with {event.kind}, not with ExecutionStarted"
                 )
-            result.inputs[-1][1].append(event)
-        elif not isinstance(event, _SILENT):
-            result.inputs.append((event, []))
+            made.append(event)
+        elif kind not in _SILENT:
+            made = []
+            inputs.append((event, made))
+        elif isinstance(event, h.OrchestratorStarted):
+            result.python = event.python
+        elif isinstance(event, h.PatchRecorded):
+            result.patches[event.change_id] = True
     return result
 
 
@@ -58,58 +62,72 @@ class Matcher:
         self._execution_id = execution_id
         self._first_line = _first_line(fn)
         self._strict = strict
-        self._expected: deque[h.HistoryEvent] = deque()
+        self.rewound: h.ExecutionRewound | None = None  # stands where the code has come to: see take_rewound
+        self._expected: list[h.HistoryEvent] = []
+        self._next = 0
         self._open_end = False
 
-    def expect(self, decisions: list[h.HistoryEvent], *, open_end: bool = False) -> h.ExecutionRewound | None:
-        """What follows the next input. `open_end`: then the code may go on, live. Answers with a rewind that stands before all of them."""
+    def expect(self, decisions: list[h.HistoryEvent], *, open_end: bool = False) -> None:
+        """What follows the next input. `open_end`: then the code may go on, live."""
         self.replaying = True
         self._open_end = open_end
-        self._expected = deque(decisions)
-        return self._rewound()
+        self._expected = decisions
+        self._next = 0
+        if decisions:
+            self._look_for_rewind()
 
     def live(self) -> None:
         self.replaying = False
 
-    def match(self, made: Any, payload: bytes) -> h.ExecutionRewound | None:
-        """NonDeterminismError when history holds another decision there. Answers with a rewind that follows it."""
-        if not self._expected:
+    def match(self, kind: type[h.HistoryEvent], number: int, label: str, payload: Any) -> Any:
+        """What history holds there. NonDeterminismError when that is another decision. `label`: see below; `payload`: what was encoded, a timer's
+        deadline, None when there is nothing to compare."""
+        if self._next == len(self._expected):
             raise self._error(
-                f"the code did {_described(made)} as its decision #{made.number}, but history holds no such decision"
+                f"the code did {_described(kind, label)} as its decision #{number}, but history holds no such decision"
             )
-        held: Any = self._expected.popleft()
-        if type(held) is not type(made) or held.number != made.number or not _same(held, made):
+        held: Any = self._expected[self._next]
+        if held.number != number or type(held) is not kind or _label(held) != label:
             raise self._error(
-                f"decision #{made.number}: history holds {_described(held)}, but the code did {_described(made)}"
+                f"decision #{number}: history holds {_described(type(held), _label(held))}, "
+                f"but the code did {_described(kind, label)}"
             )
-        if payload and _payload(held) != payload:
-            self._arguments_changed(held, made)
-        return self._rewound()
+        self._next += 1
+        if payload is not None and _payload(held) != payload:
+            self._arguments_changed(number, _described(kind, label))
+        if self._next < len(self._expected):
+            self._look_for_rewind()
+        return held
+
+    def take_rewound(self) -> h.ExecutionRewound:
+        assert self.rewound is not None
+        found, self.rewound = self.rewound, None
+        return found
 
     def all_made(self, execution: "Execution") -> None:
         """After a drain: history must hold nothing more."""
-        if self.replaying and self._expected and execution.fatal is None:
-            held: Any = self._expected[0]
+        if self.replaying and self._next < len(self._expected) and execution.fatal is None:
+            held: Any = self._expected[self._next]
             raise self._error(
-                f"history holds {_described(held)} as decision #{held.number}, but the code did not do that (any more)",
+                f"history holds {_described(type(held), _label(held))} as decision #{held.number}, but the code did not do that (any more)",
                 at=False,
             )
 
-    def _rewound(self) -> h.ExecutionRewound | None:
-        found = None
-        while self._expected and isinstance(self._expected[0], h.ExecutionRewound):
-            found = self._expected.popleft()
-        if found is not None and not self._expected and self._open_end:
-            self.replaying = False
-        return found  # type: ignore[return-value]
+    def _look_for_rewind(self) -> None:
+        expected, position = self._expected, self._next
+        while position < len(expected) and type(expected[position]) is h.ExecutionRewound:
+            self.rewound = cast(h.ExecutionRewound, expected[position])
+            position += 1
+        if position != self._next:
+            self._next = position
+            if self._open_end and position == len(expected):
+                self.replaying = False
 
-    def _arguments_changed(self, held: Any, made: Any) -> None:
+    def _arguments_changed(self, number: int, call: str) -> None:
         if self._strict:
-            raise self._error(
-                f"decision #{made.number}, {_described(made)}: history holds other arguments than the code gave"
-            )
+            raise self._error(f"decision #{number}, {call}: history holds other arguments than the code gave")
         trace.arguments_changed(
-            instance_id=self._instance_id, execution_id=self._execution_id, number=made.number, call=_described(made)
+            instance_id=self._instance_id, execution_id=self._execution_id, number=number, call=call
         )
 
     def _error(self, what: str, *, at: bool = True) -> NonDeterminismError:
@@ -123,22 +141,28 @@ class Matcher:
         )
 
 
-def _same(held: Any, made: Any) -> bool:
-    if isinstance(held, (h.TaskScheduled, h.EventSent)):
-        return bool(held.name == made.name)
-    if isinstance(held, h.SubOrchestrationCreated):
-        return bool(held.name == made.name and held.detached == made.detached)
-    return True
+def _label(event: Any) -> str:
+    """What must be the same beside the kind: a name, how a start is meant, how the execution ended."""
+    kind = type(event)
+    if kind is h.TaskScheduled or kind is h.EventSent:
+        return str(event.name)
+    if kind is h.SubOrchestrationCreated:
+        return f"{event.name}, detached" if event.detached else str(event.name)
+    return str(event.status) if kind is h.ExecutionCompleted else ""
 
 
-def _payload(event: Any) -> bytes:
-    data = event.payload if isinstance(event, h.EventSent) else getattr(event, "input", UNSET)
+def _payload(event: Any) -> Any:
+    if type(event) is h.TimerCreated:
+        return event.fire_at
+    data = getattr(event, _PAYLOADS.get(type(event), "input"))
     return b"" if data is UNSET else bytes(data)
 
 
-def _described(event: Any) -> str:
-    name = getattr(event, "name", "") or getattr(event, "status", "")
-    return f"{event.kind}({name!s})" if name else event.kind
+_PAYLOADS: dict[type, str] = {h.EventSent: "payload", h.ExecutionCompleted: "result"}
+
+
+def _described(kind: type[h.HistoryEvent], label: str) -> str:
+    return f"{kind.__name__}({label})" if label else kind.__name__
 
 
 def _user_line() -> str:

@@ -7,7 +7,6 @@ it and at every replay after that.
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import UNSET
 
 from dtf_runtime.model import history as h
 from dtf_runtime.model import messages as m
@@ -140,12 +139,12 @@ def reschedule(execution: "Execution", event: h.ExecutionRewound, answered: set[
         if call.number in answered:
             continue
         if isinstance(call, ActivityCall):
-            turn.tasks[(call.number, 1)] = msgspec.structs.replace(call.task, attempt=1, due=None, heartbeat=UNSET)
+            turn.tasks[(call.number, 1)] = call.attempted(1)
         elif isinstance(call, DurableChildCall):
             _again(execution, call, restarted=call.number in event.restarted, reason=event.reason)
     for number, handle in execution.timers.items():
         if number not in answered:
-            turn.timers[number] = Timer(number, execution.moment(handle.due))
+            turn.timers[number] = Timer(number, handle.fire_at)
 
 
 def _again(execution: "Execution", call: Any, *, restarted: bool, reason: str) -> None:
