@@ -117,6 +117,20 @@ class Ours(Engine):
     async def history_length(self, instance_id: str) -> int:
         return (await self.client.handle(instance_id).state()).history_length
 
+    async def synchronous(self) -> int:
+        """What SQLite says on the very connection that the service commits with: the setting is no property of the file.
+
+        The one place that reaches inside the runtime, since asking any other connection would prove nothing.
+        """
+        from dtf_runtime.providers.sqlite.instances import Op
+
+        class AskTheWriter(Op):
+            def apply(self, db: sqlite3.Connection, owner: int) -> int:
+                return int(db.execute("pragma synchronous").fetchone()[0])
+
+        service: Any = self.service
+        return int(await service._do(AskTheWriter()))
+
     async def check(self, claim: Claim) -> dict[str, Any]:
         """From a second connection: as many instances and activity results as claimed, no work left over."""
         database = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True)
@@ -133,10 +147,16 @@ class Ours(Engine):
             "activities": activities,
             "left_over": left + sum(by_status.values()),
             "journal": journal,
-            "synchronous": self.synchronous(),
+            "synchronous": await self.synchronous(),
         }
-        wanted = {"finished": claim.finished, "waiting": claim.waiting, "activities": claim.activities}
-        wanted |= {"left_over": 0, "journal": "wal", "synchronous": FULL}
+        wanted = {
+            "finished": claim.finished,
+            "waiting": claim.waiting,
+            "activities": claim.activities,
+            "left_over": 0,
+            "journal": "wal",
+            "synchronous": FULL,
+        }
         if found != wanted:
             raise CheckFailedError(f"ours: the file holds {found}, the run claims {wanted}")
         return found

@@ -51,16 +51,19 @@ def main() -> None:
         asyncio.run(PARTS[arguments.workload](engine))
         return
     try:
-        if arguments.workload in WHOLE:
-            figures = WHOLE[arguments.workload](engine)
-        else:
-            figures = asyncio.run(workloads.measure(engine, arguments.workload))
+        figures = _figures(engine, arguments.workload)
         line = {"engine": engine.name, "workload": arguments.workload, **figures, "durability": engine.durability}
         print(json.dumps(line), flush=True)
     finally:
         engine.kill()
         if arguments.workdir is None:
             shutil.rmtree(workdir, ignore_errors=True)
+
+
+def _figures(engine: Engine, workload: str) -> workloads.Figures:
+    if workload in WHOLE:
+        return WHOLE[workload](engine)
+    return asyncio.run(workloads.measure(engine, workload))
 
 
 if __name__ == "__main__":
