@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 from types import TracebackType, UnionType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
-from uuid import uuid4
 
 from msgspec import UNSET, Raw
 
@@ -30,6 +29,7 @@ from dtf_runtime.errors import (
     OrchestrationTerminatedError,
     seconds,
 )
+from dtf_runtime.ids import unique_id
 from dtf_runtime.model.history import HistoryEvent
 from dtf_runtime.model.messages import Control, ExternalEvent, StartExecution
 from dtf_runtime.model.state import InstanceState, OrchestrationQuery, OrchestrationStatus, PurgeResult
@@ -262,7 +262,7 @@ class TaskHubClient:
         check_instance_id(instance_id)
         check_text(name, "the name of an event", longest=_LONGEST_NAME)
         data = encode(payload, f"the payload of event {name!r}", root="payload")
-        await self._service.send(instance_id, ExternalEvent(id=uuid4().hex, name=name, payload=Raw(data)))
+        await self._service.send(instance_id, ExternalEvent(id=unique_id(), name=name, payload=Raw(data)))
 
     async def terminate(self, instance_id: str, reason: str = "", *, recursive: bool = False) -> None:
         """Ends it at once, no code of it runs. `recursive`: its children too, also of one that has finished. InstanceNotFoundError."""
@@ -294,7 +294,7 @@ class TaskHubClient:
     async def _control(
         self, instance_id: str, action: Literal["cancel", "suspend", "resume", "rewind"], reason: str
     ) -> None:
-        control = Control(id=uuid4().hex, action=action, reason=_reason(reason))
+        control = Control(id=unique_id(), action=action, reason=_reason(reason))
         await self._service.send(check_instance_id(instance_id), control)
 
     async def restart(self, instance_id: str, *, new_id: bool = False) -> OrchestrationHandle[Any]:
@@ -307,8 +307,8 @@ class TaskHubClient:
         if not new_id and not state.status.is_final:
             raise _not_finished(instance_id, state.status)
         message = StartExecution(
-            instance_id=uuid4().hex if new_id else instance_id,
-            execution_id=uuid4().hex,
+            instance_id=unique_id() if new_id else instance_id,
+            execution_id=unique_id(),
             name=state.name,
             version=state.version,
             input=Raw(state.input_json) if state.input_json else UNSET,
@@ -355,8 +355,8 @@ def _start_message(
             f"start takes a function decorated with @orchestration, or the name of one, not {orchestration!r}"
         )
     message = StartExecution(
-        instance_id=uuid4().hex if instance_id is None else check_instance_id(instance_id),
-        execution_id=uuid4().hex,
+        instance_id=unique_id() if instance_id is None else check_instance_id(instance_id),
+        execution_id=unique_id(),
         name=name,
         version=own_version if version is None else check_version(version),
         input=Raw(data) if data else UNSET,

@@ -14,7 +14,7 @@ What every provider must guarantee
 8. A parent is always told how its child ended, also when the child could not be started.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -124,8 +124,8 @@ class OrchestrationService(Protocol):
     def watch(self, instance_id: str) -> Watch: ...
 
     # -- orchestrations
-    async def lock_orchestrations(self, worker: WorkerProfile, most: int) -> list[OrchestrationWorkItem]:
-        """Waits until there is at least one. Must be cancellable without losing work."""
+    def lock_orchestrations(self, worker: WorkerProfile, most: int) -> Awaitable[list[OrchestrationWorkItem]]:
+        """Waits until there is at least one. A future or a coroutine; must be cancellable without losing work."""
         ...
 
     async def load(self, item: OrchestrationWorkItem) -> tuple[InstanceRecord, list[HistoryEvent]]: ...
@@ -141,7 +141,7 @@ class OrchestrationService(Protocol):
     async def renew_orchestration(self, item: OrchestrationWorkItem) -> None: ...
 
     # -- activities
-    async def lock_activities(self, worker: WorkerProfile, most: int) -> list[ActivityWorkItem]: ...
+    def lock_activities(self, worker: WorkerProfile, most: int) -> Awaitable[list[ActivityWorkItem]]: ...
     async def complete_activity(self, item: ActivityWorkItem, result: ActivityResult) -> None:
         """Hands the result over. Until the turn that consumes it is durable the activity counts as not done."""
         ...

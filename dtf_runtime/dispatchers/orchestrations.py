@@ -52,6 +52,8 @@ class OrchestrationDispatcher:
         self._backoffs: dict[str, int] = {}
         self._side_work: set[asyncio.Task[None]] = set()
         self._in_flight = 0
+        self._pulling = False
+        self._pending: asyncio.Future[list[OrchestrationWorkItem]] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self._loop = asyncio.get_running_loop()
@@ -59,16 +61,34 @@ class OrchestrationDispatcher:
     # -- pulling
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            try:
-                items = await self._service.lock_orchestrations(self._worker, _BATCH)
-            except DurableTaskError as error:
-                trace.lock_failed(dispatcher="orchestrations", delay=_LOCK_RETRY, error=error)
-                await asyncio.sleep(_LOCK_RETRY)
-                continue
-            ran = self._loop.create_future()
-            self._loop.call_soon(self._run_batch, items, ran)
-            await asyncio.shield(ran)
+        self._pull()
+        try:
+            await self._loop.create_future()
+        finally:
+            self._pulling = False
+            if self._pending is not None:
+                self._pending.cancel()
+
+    def _pull(self) -> None:
+        self._pulling = True
+        self._pending = asyncio.ensure_future(self._service.lock_orchestrations(self._worker, _BATCH))
+        self._pending.add_done_callback(self._locked)
+
+    def _locked(self, pending: "asyncio.Future[list[OrchestrationWorkItem]]") -> None:
+        """A callback of the loop, where no task is current (rule 2)."""
+        if pending.cancelled():
+            return
+        error = pending.exception()
+        if error is not None:
+            trace.lock_failed(dispatcher="orchestrations", delay=_LOCK_RETRY, error=error)
+            self._loop.call_later(_LOCK_RETRY, self._pull_again)
+            return
+        self._run_batch(pending.result())
+        self._pull_again()
+
+    def _pull_again(self) -> None:
+        if self._pulling:
+            self._pull()
 
     async def close(self) -> None:
         """After `run` was cancelled: what was begun is committed, then every live orchestration is evicted."""
@@ -87,20 +107,19 @@ class OrchestrationDispatcher:
         self._cache.clear()
         closed.set_result(None)
 
-    def _run_batch(self, items: list[OrchestrationWorkItem], ran: "asyncio.Future[None]") -> None:
-        try:
-            now = self._clock.now()
-            with turns():
-                for position, item in enumerate(items):
-                    try:
-                        self._take(item, now)
-                    except KeyboardInterrupt:
-                        for rest in items[position:]:
-                            self._aside(self._service.abandon_orchestration(rest, 0.0, counts=False))
-                        raise
-        finally:
-            if not ran.done():
-                ran.set_result(None)
+    def _run_batch(self, items: list[OrchestrationWorkItem]) -> None:
+        now = self._clock.now()
+        with turns():
+            for position, item in enumerate(items):
+                try:
+                    self._take(item, now)
+                except KeyboardInterrupt:
+                    for rest in items[position:]:
+                        self._aside(self._service.abandon_orchestration(rest, 0.0, counts=False))
+                    self._pull_again()
+                    raise
+                except Exception as error:
+                    self._turn_failed(item, "", error)
 
     def _take(self, item: OrchestrationWorkItem, now: Any) -> None:
         execution = self._cache.pop(item.instance_id, None)

@@ -18,7 +18,7 @@ from dtf_runtime.model import history as h
 from dtf_runtime.model.commit import InstanceRecord, Timer
 from dtf_runtime.model.messages import ChildResult, Control, Message, StartExecution, TimerDue, encode_message
 from dtf_runtime.model.state import OrchestrationStatus, ParentLink
-from dtf_runtime.providers.sqlite.rows import FRESH_KEY, from_micros, text, to_micros
+from dtf_runtime.providers.sqlite.rows import FRESH_KEY, execute_rows, from_micros, text, to_micros
 from dtf_runtime.service import Outcome
 from dtf_runtime.tracing import events as trace
 
@@ -93,10 +93,11 @@ def cancel_tasks(db: sqlite3.Connection, where: str, parameters: tuple[Any, ...]
     db.execute(f"delete from tasks where {where}", parameters)
 
 
-def prune(db: sqlite3.Connection, n: int, x: int, keep: int) -> None:
+def prune(db: sqlite3.Connection, n: int, keep: int) -> None:
     """Forgets all but the last earlier executions."""
     old = db.execute(
-        "select x from executions where n=? and x<>? order by created desc, x desc limit -1 offset ?", (n, x, keep)
+        "select x from executions where n=? and earlier is not null order by created desc, x desc limit -1 offset ?",
+        (n, keep),
     )
     for (gone,) in old.fetchall():
         db.execute("delete from history where x=?", (gone,))
@@ -108,13 +109,14 @@ def replace(db: sqlite3.Connection, n: int, x: int, start: StartExecution, at: i
     db.execute("delete from messages where n=?", (n,))
     cancel_tasks(db, "n=?", (n,))
     row = instance_row(n, x, start, at, None)
+    db.execute("update executions set earlier=1 where x=(select x from instances where n=?)", (n,))
     db.execute(
         "update instances set x=?, execution=?, name=?, version=?, status='pending', revision=0, owner=null, due=?, created=?,"
         " updated=?, completed=null, scheduled=?, parent=?, length=0, deliveries=0, tags=?, custom=null where n=?",
         (x, row[3], row[4], row[5], row[9], at, at, row[12], row[13], row[16], n),
     )
     db.execute(INSERT_EXECUTION.replace("{rows}", "(?,?,?,?,?,?,?,?,?)"), execution_row(n, x, start, at))
-    prune(db, n, x, keep)
+    prune(db, n, keep)
 
 
 class Op:
@@ -143,8 +145,11 @@ class CreateOp(Op):
         super().__init__()
         self.n, self.x, self.start, self.reuse, self.at, self.ours = n, x, start, reuse, at, ours
 
+    def row(self, owner: int) -> tuple[Any, ...]:
+        return instance_row(self.n, self.x, self.start, self.at, owner if self.ours else None)
+
     def apply(self, db: sqlite3.Connection, owner: int) -> int | None:
-        row = instance_row(self.n, self.x, self.start, self.at, owner if self.ours else None)
+        row = self.row(owner)
         if db.execute(INSERT_OR_IGNORE.replace("{rows}", _ONE_ROW), row).rowcount:
             db.execute(
                 INSERT_EXECUTION.replace("{rows}", "(?,?,?,?,?,?,?,?,?)"),
@@ -162,6 +167,14 @@ class CreateOp(Op):
             end_now(db, n, OrchestrationStatus.TERMINATED, FailureDetails.of(ended), self.at)
         replace(db, n, self.x, self.start, self.at)
         return int(n)
+
+
+def create_all(db: sqlite3.Connection, owner: int, ops: list[CreateOp]) -> bool:
+    """Many in two statements. False: one of the ids is taken, nothing is kept by the caller's savepoint."""
+    if execute_rows(db, INSERT_OR_IGNORE, [op.row(owner) for op in ops]) != len(ops):
+        return False
+    execute_rows(db, INSERT_EXECUTION, [execution_row(op.n, op.x, op.start, op.at) for op in ops])
+    return True
 
 
 class SendOp(Op):
@@ -244,8 +257,8 @@ def revive(db: sqlite3.Connection, instance_id: str, execution: str) -> None:
 
 def end_now(db: sqlite3.Connection, n: int, status: OrchestrationStatus, failure: FailureDetails, at: int) -> None:
     """Ends a live instance without running its code, and tells its parent."""
-    x, length, revision, link, number = db.execute(
-        "select i.x, i.length, i.revision, e.parent, i.status from instances i join executions e on e.x=i.x where i.n=?",
+    x, length, revision, link = db.execute(
+        "select i.x, i.length, i.revision, e.parent from instances i join executions e on e.x=i.x where i.n=?",
         (n,),
     ).fetchone()
     event: h.HistoryEvent

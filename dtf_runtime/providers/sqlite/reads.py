@@ -20,6 +20,7 @@ _STATE = (
     " e.completed, i.scheduled, i.parent, i.tags, e.failure, case when e.x=i.x then i.length else e.length end,"
     " e.input, e.output, i.custom"
 )
+_ANY = "e.x in (select i.x union all select x from executions where n=i.n and earlier is not null)"
 _BOUNDS = (
     ("created_after", "i.created >= ?"),
     ("created_before", "i.created <= ?"),
@@ -75,7 +76,7 @@ def get(db: sqlite3.Connection, instance_id: str, execution_id: str | None) -> I
         ).fetchone()
     else:
         row = db.execute(
-            f"select {_STATE} from instances i join executions e on e.n=i.n where i.id=? and e.execution=?",
+            f"select {_STATE} from instances i join executions e on {_ANY} where i.id=? and e.execution=?",
             (instance_id, execution_id),
         ).fetchone()
     return None if row is None else state_of(row)
@@ -84,8 +85,8 @@ def get(db: sqlite3.Connection, instance_id: str, execution_id: str | None) -> I
 def history(db: sqlite3.Connection, instance_id: str, execution_id: str | None) -> list[HistoryEvent] | None:
     """None: no such execution."""
     row = db.execute(
-        "select e.x from instances i join executions e on e.n=i.n where i.id=? and"
-        + (" e.x=i.x" if execution_id is None else " e.execution=?"),
+        f"select e.x from instances i join executions e on {_ANY if execution_id else 'e.x=i.x'} where i.id=?"
+        + (" and e.execution=?" if execution_id else ""),
         (instance_id,) if execution_id is None else (instance_id, execution_id),
     ).fetchone()
     return None if row is None else _events(db, row[0], instance_id)

@@ -42,7 +42,6 @@ create table instances(
 );
 create index instances_created on instances(created, n);
 create index instances_due on instances(due) where owner is null and due is not null;
-create index instances_owner on instances(owner) where owner is not null;
 create index instances_parent on instances(parent) where parent is not null;
 create table executions(
   x integer primary key,
@@ -58,9 +57,10 @@ create table executions(
   recent text,
   input text,
   output text,
-  failure text
+  failure text,
+  earlier integer
 );
-create index executions_n on executions(n, x);
+create index executions_earlier on executions(n, x) where earlier is not null;
 create table history(k integer primary key, x integer not null, revision integer not null, events text not null);
 create index history_x on history(x, revision);
 create table messages(
@@ -139,6 +139,15 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
             trace.hub_created(hub=path, schema_version=SCHEMA_VERSION)
     except sqlite3.DatabaseError as error:
         raise provider_error(path, "migrate", error) from error
+
+
+def copy(db: sqlite3.Connection, target: str) -> None:
+    """An online backup: other connections go on writing."""
+    copied = sqlite3.connect(target)
+    try:
+        db.backup(copied, pages=1_000, sleep=0.001)
+    finally:
+        copied.close()
 
 
 def _is_current(db: sqlite3.Connection, path: str) -> bool:

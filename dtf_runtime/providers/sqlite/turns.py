@@ -29,6 +29,7 @@ class TurnOp:
     """A turn on its way to disk. Keys were given out when it was made; `lost_*` are filled in when it is applied."""
 
     __slots__ = (
+        "answered",
         "children",
         "commit",
         "done",
@@ -46,7 +47,14 @@ class TurnOp:
         "timers",
     )
 
-    def __init__(self, owned: Any, commit: Commit, done: Callable[[BaseException | None], None]) -> None:
+    def __init__(
+        self,
+        owned: Any,
+        commit: Commit,
+        done: Callable[[BaseException | None], None],
+        answered: "Callable[[TurnOp], None]",
+    ) -> None:
+        self.answered = answered  # in the loop's thread, when its group is on disk or failed
         self.owned = owned
         self.execution: str = owned.execution
         self.commit = commit
@@ -202,11 +210,12 @@ def _continue_as_new(db: sqlite3.Connection, op: TurnOp) -> None:
             owned.x,
         ),
     )
+    db.execute("update executions set earlier=1 where x=?", (owned.x,))
     db.execute(
         "update instances set x=?, execution=?, version=?, status='pending', revision=0, due=?, completed=null, length=0 where n=?",
         (op.next_x, coming.execution_id, coming.version, at, owned.n),
     )
-    instances.prune(db, owned.n, op.next_x, KEEP_EXECUTIONS)
+    instances.prune(db, owned.n, KEEP_EXECUTIONS)
 
 
 def _start_children(db: sqlite3.Connection, owner: int, turns: list[TurnOp]) -> None:

@@ -358,8 +358,10 @@ class PurgeOp(Op):
 
 
 def _delete(db: sqlite3.Connection, n: int) -> None:
-    db.execute("delete from history where x in (select x from executions where n=?)", (n,))
-    db.execute("delete from executions where n=?", (n,))
+    earlier = db.execute("select x from executions where n=? and earlier is not null", (n,)).fetchall()
+    for x in [*earlier, db.execute("select x from instances where n=?", (n,)).fetchone()]:
+        db.execute("delete from history where x=?", x)
+        db.execute("delete from executions where x=?", x)
     db.execute("delete from messages where n=?", (n,))
     db.execute("delete from tasks where n=?", (n,))
     db.execute("delete from instances where n=?", (n,))

@@ -18,13 +18,14 @@ from filelock import FileLock, Timeout
 
 from dtf_runtime.errors import DurableTaskError, LockLostError, ProviderError
 from dtf_runtime.providers.sqlite import schema
-from dtf_runtime.providers.sqlite.instances import Op
+from dtf_runtime.providers.sqlite.instances import CreateOp, Op, create_all
 from dtf_runtime.providers.sqlite.turns import Refused, TurnOp, apply_turns
 from dtf_runtime.providers.sqlite.work import take_over
 from dtf_runtime.tracing import events as trace
 
 GROUP = 64  # turns; more would make what a kill repeats longer
 _FASTEST_POLL, _SLOWEST_POLL = 0.010, 0.050  # seconds
+_FIRST_TURN = 0.0005  # seconds that a group waits for the first turn of an instance that it creates
 _CHECK_OTHERS = 0.5  # seconds between looks at the locks of other processes
 _STOP: Any = object()
 
@@ -98,13 +99,15 @@ class Writer(threading.Thread):
         except queue.Empty:
             return []
         batch = [] if first is None else [first]
+        expected = _expected(batch)
         while len(batch) < GROUP and (not batch or batch[-1] is not _STOP):
             try:
-                op = self._queue.get_nowait()
+                op = self._queue.get(timeout=_FIRST_TURN) if expected else self._queue.get_nowait()
             except queue.Empty:
                 break
             if op is not None:
                 batch.append(op)
+                expected = expected - 1 if type(op) is TurnOp and op.owned.revision == 0 else expected + _expected([op])
         return batch
 
     def _patience(self) -> float | None:
@@ -154,14 +157,17 @@ class Writer(threading.Thread):
         start = 0
         while start < len(batch):
             end = start
-            while end < len(batch) and isinstance(batch[end], TurnOp):
+            kind = type(batch[start])
+            while end < len(batch) and type(batch[end]) is kind:
                 end += 1
-            if end > start:
+            if kind is TurnOp:
                 self._apply_turns(db, batch[start:end])
-                start = end
-                continue
-            self._apply_one(db, batch[start])
-            start += 1
+            elif kind is CreateOp:
+                self._create(db, batch[start:end])
+            else:
+                for op in batch[start:end]:
+                    self._apply_one(db, op)
+            start = end
 
     def _apply_turns(self, db: sqlite3.Connection, turns: list[TurnOp]) -> None:
         db.execute("savepoint turns")
@@ -179,6 +185,14 @@ class Writer(threading.Thread):
                     _reset(op)
                     self._apply_turns(db, [op])
         db.execute("release turns")
+
+    def _create(self, db: sqlite3.Connection, ops: list[CreateOp]) -> None:
+        db.execute("savepoint creates")
+        if not create_all(db, self.owner, ops):
+            db.execute("rollback to creates")
+            for op in ops:
+                self._apply_one(db, op)
+        db.execute("release creates")
 
     def _apply_one(self, db: sqlite3.Connection, op: Op) -> None:
         db.execute("savepoint one")
@@ -202,7 +216,6 @@ class Writer(threading.Thread):
         lock = FileLock(str(_lock_file(self.path, self.owner)), thread_local=False)
         lock.acquire(timeout=5)
         self._lock = lock
-        take_over(db, [])
 
     def _check_owner(self, db: sqlite3.Connection) -> bool:
         """True: this process was taken for dead and its leases given away. It goes on under a new number; every old guard fails."""
@@ -296,6 +309,11 @@ class Writer(threading.Thread):
             if op is not None:
                 op.error = error if isinstance(error, DurableTaskError) else ProviderError(str(error))
                 self._loop.call_soon_threadsafe(self._deliver, [op])
+
+
+def _expected(ops: list[Any]) -> int:
+    """New instances of this process have their first turn on its way: it goes into the same group, and saves it a write to the disk."""
+    return sum(type(op) is CreateOp and op.ours for op in ops)
 
 
 class RegisterOp(Op):
