@@ -5,6 +5,7 @@ After each run the file is read with a connection of its own, and has to hold wh
 
 import asyncio
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,23 @@ FULL = 2  # what `pragma synchronous` says when each commit is flushed to the di
 COMPLETED_ACTIVITIES = """
 select count(*) from history, json_each(history.events) where json_extract(json_each.value, '$.kind') = 'TaskCompleted'
 """
+
+
+_OPENED: list[sqlite3.Connection] = []
+
+
+def _note_connection(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "sqlite3.connect/handle":
+        _OPENED.append(arguments[0])
+
+
+sys.addaudithook(_note_connection)
+
+
+def _pragmas(connection: sqlite3.Connection) -> tuple[bool, int]:
+    """Whether it may write, and its `synchronous`."""
+    read_only = connection.execute("pragma query_only").fetchone()[0]
+    return not read_only, int(connection.execute("pragma synchronous").fetchone()[0])
 
 
 @activity
@@ -87,10 +105,16 @@ class Ours(Engine):
     durability = "SQLite WAL, synchronous=FULL, group commit (the default)"
 
     @property
+    def connections(self) -> list[sqlite3.Connection]:
+        """Those the service has opened since it started. It closes them when it stops, so ask before."""
+        return list(_OPENED)
+
+    @property
     def file(self) -> Path:
         return self.workdir / "ours.db"
 
     async def start(self) -> None:
+        _OPENED.clear()
         self.service = connect(f"sqlite:///{self.file}")
         self.worker = await TaskHubWorker(self.service).__aenter__()
         self.client = await TaskHubClient(self.service).__aenter__()
@@ -117,22 +141,21 @@ class Ours(Engine):
     async def history_length(self, instance_id: str) -> int:
         return (await self.client.handle(instance_id).state()).history_length
 
-    async def synchronous(self) -> int:
-        """What SQLite says on the very connection that the service commits with: the setting is no property of the file.
+    def synchronous(self) -> int:
+        """What SQLite says on the connections that the service holds on the file; the least of them.
 
-        The one place that reaches inside the runtime, since asking any other connection would prove nothing.
+        The setting belongs to a connection, not to the file, so asking another one would prove nothing.
         """
-        from dtf_runtime.providers.sqlite.instances import Op
-
-        class AskTheWriter(Op):
-            def apply(self, db: sqlite3.Connection, owner: int) -> int:
-                return int(db.execute("pragma synchronous").fetchone()[0])
-
-        service: Any = self.service
-        return int(await service._do(AskTheWriter()))
+        if getattr(self.service, "synchronous", None) != "full":
+            raise CheckFailedError("ours: the service does not report synchronous='full'")
+        answers = [_pragmas(connection) for connection in self.connections]
+        if not any(writes for writes, _ in answers):
+            raise CheckFailedError("ours: no connection that writes was found, so nothing is known of its durability")
+        return min(synchronous for _, synchronous in answers)
 
     async def check(self, claim: Claim) -> dict[str, Any]:
         """From a second connection: as many instances and activity results as claimed, no work left over."""
+        synchronous = self.synchronous()
         database = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True)
         try:
             by_status = dict(database.execute("select status, count(*) from instances group by status").fetchall())
@@ -147,7 +170,7 @@ class Ours(Engine):
             "activities": activities,
             "left_over": left + sum(by_status.values()),
             "journal": journal,
-            "synchronous": await self.synchronous(),
+            "synchronous": synchronous,
         }
         wanted = {
             "finished": claim.finished,

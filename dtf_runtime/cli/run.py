@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
         instance_id: Annotated[
             str, typer.Option("--id", help="Its instance id. One that exists is taken up where it stands.")
         ] = "",
-        log_level: LogOption = LogLevel.WARNING,
+        log_level: LogOption = LogLevel.ERROR,
     ) -> Exit:
         """Run an orchestration here, worker and client in one, and print its result.
 

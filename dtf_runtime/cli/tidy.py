@@ -1,6 +1,8 @@
 """`purge`, `backup`: care for a hub."""
 
+import os
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -61,13 +63,23 @@ def register(app: typer.Typer) -> None:
         _check_target(file, session.hub, force)
         await service.start()
         try:
-            await save(file)
+            await _replace_whole(save, file)
         finally:
             await service.stop()
         size = file.stat().st_size
         emit({"file": str(file), "bytes": size}) if session.json else note(
             f"{session.hub} copied to {file}, {size:,} bytes"
         )
+
+
+async def _replace_whole(save: Callable[[str], Awaitable[None]], file: Path) -> None:
+    """Writes beside the file and renames: what was there stays until the new copy is complete."""
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    try:
+        await save(str(partial))
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _check_target(file: Path, hub: str, force: bool) -> None:

@@ -1,5 +1,6 @@
 """How instances, histories and failures look to a person. Draws only: nothing here asks a hub."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ STEP = {  # state of a step: mark, style
 }
 ENTRY = {"open": ("▶", "cyan"), "done": ("✓", "green"), "failed": ("✗", "bold red"), "note": ("·", "")}
 _MARGIN = " " * 4
+_FRAME = re.compile(r'^  File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
 
 
 def elapsed(span: timedelta) -> str:
@@ -199,11 +201,22 @@ def headline(failure: FailureDetails) -> str:
     return visible(" ".join(f"{failure.type.removeprefix('builtins.')}: {failure.message}".split()))
 
 
+def _where(failure: FailureDetails) -> str:
+    """File, line and function that raised it, when its stack trace says so."""
+    frames = _FRAME.findall(failure.stack_trace)
+    return "" if not frames else f"  ({frames[-1][0]}:{frames[-1][1]}, in {frames[-1][2]})"
+
+
 def failure_chain(failure: FailureDetails) -> "Text":
-    """The failure and all that lies underneath, the cause indented below what it caused."""
+    """The failure and all that lies underneath, the cause indented below what it caused, each with its place."""
     lines = text("")
     for index, (depth, word, each) in enumerate(_chain(failure, 0, "")):
-        lines += _break(index) + text(f"{_MARGIN * depth}{word}", "dim") + text(headline(each), "red")
+        lines += (
+            _break(index)
+            + text(f"{_MARGIN * depth}{word}", "dim")
+            + text(headline(each), "red")
+            + text(_where(each), "dim")
+        )
     return lines
 
 

@@ -47,6 +47,7 @@ def test_a_failure_is_told_with_its_causes_and_exit_code_1(dtf: Dtf) -> None:
     assert "b failed" in errors
     assert "LookupError: no tea left" in errors
     assert "caused by OSError: the shelf is empty" in errors
+    assert f"({FLOWS}:" in errors and ", in refuse)" in errors
     assert "Traceback" not in errors
 
 

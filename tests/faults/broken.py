@@ -1,0 +1,62 @@
+"""Ways to break a worker on purpose, so that the judge can be shown to notice. Each takes one guarantee out, from outside the product."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from dtf_runtime.dispatchers.activity_context import ActivityContext
+from dtf_runtime.providers.sqlite import turns
+from dtf_runtime.providers.sqlite.instances import CreateOp
+from dtf_runtime.providers.sqlite.rows import execute_rows
+from tests.faults import flows
+
+
+def _loses_a_start() -> None:
+    """The start of a sequence is acknowledged and not stored."""
+    apply = CreateOp.apply
+
+    def lossy(self: CreateOp, db: Any, owner: int) -> int | None:
+        return None if flows.kind_of(self.start.instance_id) == "sequence" else apply(self, db, owner)
+
+    setattr(CreateOp, "apply", lossy)  # noqa: B010
+
+
+def _keeps_what_was_consumed() -> None:
+    """An activity whose result is in history stays queued, so that it runs again after the kill."""
+
+    def consume(db: Any, owner: int, ops: Any) -> None:
+        execute_rows(db, "delete from messages where k in ({marks})", [(key,) for op in ops for key in op.messages])
+
+    turns._consume = consume
+
+
+def _applies_twice() -> None:
+    """A turn with an activity's result is written to history twice."""
+    write = turns._write_history
+
+    def twice(db: Any, ops: Any) -> None:
+        write(db, ops)
+        write(db, [op for op in ops if op.task_keys])
+
+    turns._write_history = twice
+
+
+def _gives_new_keys() -> None:
+    setattr(ActivityContext, "idempotency_key", property(lambda self: uuid.uuid4().hex))  # noqa: B010
+
+
+def _forgets_fanout() -> None:
+    """One kind of instance is never run."""
+    definition = flows.registry.get_orchestration("fanout", "")
+    assert definition is not None
+    find = flows.registry.get_orchestration
+    setattr(flows.registry, "get_orchestration", lambda name, version: None if name == "fanout" else find(name, version))  # noqa: B010
+
+
+WAYS: dict[str, Callable[[], None]] = {
+    "loses a start": _loses_a_start,
+    "keeps what was consumed": _keeps_what_was_consumed,
+    "applies twice": _applies_twice,
+    "gives new keys": _gives_new_keys,
+    "forgets fanout": _forgets_fanout,
+}
