@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ FLOWS = str(PROGRAMS / "flows.py")
 ONE = str(PROGRAMS / "one.py")
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30  # seconds; a command that takes longer hangs
+STARTED = "started on"  # what a worker logs when it works and can be stopped gracefully
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "DTF_HUB": "", "PYTHONUNBUFFERED": "1"}
 
@@ -67,19 +69,32 @@ class Dtf:
 
     @contextmanager
     def worker(self, *words: object) -> Iterator[int]:
-        """A live worker in another process; its pid. Its log goes to a file: a full pipe would stop it."""
-        log = self.folder / "worker.log"
-        environment = {**ENVIRONMENT, "DTF_HUB": self.hub}
-        with log.open("a", encoding="utf-8") as output:
-            started = subprocess.Popen(dtf_words("worker", *words), cwd=self.folder, env=environment, stderr=output)
-        with started:
-            try:
-                yield started.pid
-                started.terminate()
-                assert started.wait(PATIENCE) == 0, f"a worker ends gracefully on SIGTERM:\n{log.read_text()}"
-            finally:
-                if started.poll() is None:
-                    started.kill()
+        """A live worker in another process; its pid. Its log is read all the time: a full pipe would stop it."""
+        with self.process("worker", *words) as started:
+            line_with(started.stderr, STARTED)
+            log = Draining(started.stderr)
+            yield started.pid
+            started.terminate()
+            assert started.wait(PATIENCE) == 0, f"a worker ends gracefully on SIGTERM:\n{log.text()}"
+
+
+class Draining(threading.Thread):
+    """Reads a stream to its end beside the test."""
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        super().__init__(daemon=True)
+        assert stream is not None
+        self._stream = stream
+        self._seen: list[str] = []
+        self.start()
+
+    def run(self) -> None:
+        self._seen.extend(self._stream)
+
+    def text(self) -> str:
+        """All of it; once the writer has ended."""
+        self.join(PATIENCE)
+        return "".join(self._seen)
 
 
 def line_with(stream: IO[str] | None, words: str) -> str:

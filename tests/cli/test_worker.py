@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import FLOWS, ONE, PATIENCE, Dtf, line_with
+from tests.cli.conftest import FLOWS, ONE, PATIENCE, STARTED, Dtf, line_with
 
 _FLOW = """
 from dtf_runtime import OrchestrationContext, activity, orchestration
@@ -71,11 +71,11 @@ def test_reload_serves_the_changed_code(dtf: Dtf) -> None:
     flow = dtf.folder / "flow.py"
     _write(flow, "old")
     with dtf.process("worker", "flow.py", "--reload") as process:
-        line_with(process.stderr, "worker for flow.py")
+        line_with(process.stderr, STARTED)
         assert dtf("start", "flow", "--wait").stdout == '"old"\n'
         _write(flow, "new")
         line_with(process.stderr, "starting again")
-        line_with(process.stderr, "worker for flow.py")
+        line_with(process.stderr, STARTED)
         assert dtf("start", "flow", "--wait").stdout == '"new"\n'
         process.terminate()
         assert process.wait(PATIENCE) == 0
@@ -85,7 +85,7 @@ def test_reload_watches_what_the_file_imports(dtf: Dtf) -> None:
     (dtf.folder / "words.py").write_text("WORD = 1")
     _write(dtf.folder / "flow.py", "served", "import words")
     with dtf.process("worker", "flow.py", "--reload") as process:
-        line_with(process.stderr, "worker for flow.py")
+        line_with(process.stderr, STARTED)
         (dtf.folder / "words.py").write_text("WORD = 22")
         line_with(process.stderr, "starting again")
         process.terminate()
@@ -96,11 +96,11 @@ def test_reload_waits_for_broken_code_to_be_mended(dtf: Dtf) -> None:
     flow = dtf.folder / "flow.py"
     _write(flow, "old")
     with dtf.process("worker", "flow.py", "--reload") as process:
-        line_with(process.stderr, "worker for flow.py")
+        line_with(process.stderr, STARTED)
         flow.write_text("x = (")
         line_with(process.stderr, "waiting for a change")
         _write(flow, "mended")
-        line_with(process.stderr, "worker for flow.py")
+        line_with(process.stderr, STARTED)
         assert dtf("start", "flow", "--wait").stdout == '"mended"\n'
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=PATIENCE)
@@ -109,7 +109,7 @@ def test_reload_waits_for_broken_code_to_be_mended(dtf: Dtf) -> None:
 
 def test_ctrl_c_ends_a_reloading_worker_and_its_child(dtf: Dtf) -> None:
     with dtf.process("worker", FLOWS, "--reload") as process:
-        line_with(process.stderr, "worker for")
+        line_with(process.stderr, STARTED)
         child = int(dtf("start", "pid", "--wait").stdout)
         assert child != process.pid
         os.kill(child, signal.SIGINT)  # a terminal sends it to both
@@ -119,7 +119,7 @@ def test_ctrl_c_ends_a_reloading_worker_and_its_child(dtf: Dtf) -> None:
 
 def test_a_child_does_not_outlive_its_supervisor(dtf: Dtf) -> None:
     with dtf.process("worker", FLOWS, "--reload") as process:
-        line_with(process.stderr, "worker for")
+        line_with(process.stderr, STARTED)
         process.kill()
         assert process.stderr is not None
         process.stderr.read()  # ends when the child, too, has closed it

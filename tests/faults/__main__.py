@@ -33,7 +33,9 @@ def _round(number: int, seed: int, keep: bool) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix="dtf-faults-"))
     outcome = asyncio.run(Round(folder, plan(number, seed)).run())
     complaints = outcome.verdict.complaints()
-    where = (outcome.plan.step or "at random") + ("" if outcome.by_itself or not outcome.plan.step else " (never came there)")
+    where = (outcome.plan.step or "at random") + (
+        "" if outcome.by_itself or not outcome.plan.step else " (never came there)"
+    )
     print(
         f"round {number + 1:3}: killed {where:38} turns {outcome.turns:2}, activities {outcome.activities:2} in flight, {outcome.seconds:4.1f} s",
         flush=True,
@@ -48,7 +50,9 @@ def _round(number: int, seed: int, keep: bool) -> Outcome:
 
 
 def _report(outcomes: list[Outcome]) -> bool:
-    by_step = Counter(outcome.plan.step or "at random" for outcome in outcomes if outcome.by_itself or not outcome.plan.step)
+    by_step = Counter(
+        outcome.plan.step or "at random" for outcome in outcomes if outcome.by_itself or not outcome.plan.step
+    )
     print("kills: " + ", ".join(f"{step} {count}" for step, count in by_step.items()))
     in_flight = sum(1 for outcome in outcomes if outcome.turns or outcome.activities)
     enough = in_flight * 4 >= len(outcomes) * 3

@@ -50,7 +50,9 @@ def _forgets_fanout() -> None:
     definition = flows.registry.get_orchestration("fanout", "")
     assert definition is not None
     find = flows.registry.get_orchestration
-    setattr(flows.registry, "get_orchestration", lambda name, version: None if name == "fanout" else find(name, version))  # noqa: B010
+    setattr(
+        flows.registry, "get_orchestration", lambda name, version: None if name == "fanout" else find(name, version)
+    )  # noqa: B010
 
 
 WAYS: dict[str, Callable[[], None]] = {

@@ -122,7 +122,9 @@ def _around_turns(reached: Pass) -> None:
         ("_end", "ends written"),
     ):
         _after(turns, function, lambda *_, name=name: reached(name))
-    _after(turns, "_start_children", lambda db, owner, ops: any(op.children for op in ops) and reached("children started"))
+    _after(
+        turns, "_start_children", lambda db, owner, ops: any(op.children for op in ops) and reached("children started")
+    )
     _after(turns, "_send", lambda db, ops: any(op.sends for op in ops) and reached("events sent"))
 
 
@@ -148,7 +150,9 @@ def _around_groups(reached: Pass) -> None:
                 reached("group delivered")
 
         self._deliver = delivering
-        self._loop = _Told(self._loop, lambda work, args: work is delivering and has_turn(args[0]) and reached("group committed"))
+        self._loop = _Told(
+            self._loop, lambda work, args: work is delivering and has_turn(args[0]) and reached("group committed")
+        )
 
     setattr(Writer, "__init__", init)  # noqa: B010 - assigned from outside, which mypy rightly refuses
 

@@ -8,7 +8,9 @@ import pytest
 from dtf_runtime import InvalidArgumentError, OrchestrationService, TaskHubClient, TaskHubWorker, connect
 
 
-@pytest.mark.parametrize("url", ["", "orders.db", "/var/orders.db", "://x", "sq lite://x", "1sqlite://x", "sqlite:x.db"])
+@pytest.mark.parametrize(
+    "url", ["", "orders.db", "/var/orders.db", "://x", "sq lite://x", "1sqlite://x", "sqlite:x.db"]
+)
 def test_what_is_no_url_is_refused_with_one_that_works(url: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"sqlite:///orders\.db"):
         connect(url)

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from dtf_runtime import InvalidArgumentError, InvalidStateError, Registry, TaskHubWorker, VersionPolicy, WorkerOptions, connect
+from dtf_runtime import (
+    InvalidArgumentError,
+    InvalidStateError,
+    Registry,
+    TaskHubWorker,
+    VersionPolicy,
+    WorkerOptions,
+    connect,
+)
 
 COUNTS = ["max_concurrent_activities", "max_cached_orchestrations", "max_delivery_count", "max_steps_per_turn"]
 DURATIONS = ["lock_duration", "shutdown_grace", "blocked_after"]
@@ -39,7 +47,8 @@ def test_a_policy_is_a_member_of_its_enum(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("registry", {}), ("options", {"lock_duration": 3}), ("connections", "http"), ("connections", 5)]
+    ("name", "value"),
+    [("registry", {}), ("options", {"lock_duration": 3}), ("connections", "http"), ("connections", 5)],
 )
 def test_a_worker_refuses_what_it_can_not_use(name: str, value: Any) -> None:
     with pytest.raises(InvalidArgumentError, match=name):

@@ -14,7 +14,7 @@ __all__ = ["MemoryService", "connect"]
 
 def connect(url: str, **options: Any) -> MemoryService:
     """A new, empty hub for each call. `clock`: where the time comes from, by default the machine's. Any other option: InvalidArgumentError."""
-    if url not in ("memory://", "memory:///"):
+    if url.lower() not in ("memory://", "memory:///"):
         raise InvalidArgumentError(
             f"a hub in memory has no name, but the URL is {url!r}. Write connect('memory://') and share what it returns."
         )

@@ -51,7 +51,7 @@ class Committer:
         hub = self._hub
         room = hub.room()
         for task in op.commit.tasks:
-            ours = room > 0 and task.due is None and hub.runs_activity(task.name, task.version)
+            ours = room > 0 and task.due is None and hub.may_take(task.name, task.version)
             room -= ours
             hub.reserved += ours
             op.tasks.append((hub.key(), task, ours))
@@ -143,7 +143,7 @@ class Committer:
     def _cancel(self, n: int, execution: str, numbers: object) -> None:
         wanted = set(numbers)  # type: ignore[call-overload]
         self._hub.running.cancel(n, execution, wanted)
-        for item in self._hub.tasks:
+        for item in (*self._hub.tasks, *self._hub.passed):
             if item.lease[1] == n and item.execution_id == execution and item.task.number in wanted:
                 item.cancelled = True
 

@@ -39,6 +39,8 @@ class Hub:
         self.owned: dict[int, Owned] = {}
         self.by_id: dict[str, Owned] = {}
         self.tasks: deque[ActivityWorkItem] = deque()  # ours, to be handed out
+        self.passed: list[ActivityWorkItem] = []  # ours too, but their activity is at its own limit just now
+        self.tasks_elsewhere = False  # unowned activities may be in the file
         self.running = RunningTasks()
         self.watches = Watches()
         self.suspect: Owned | None = None  # the one instance that runs alone
@@ -133,6 +135,12 @@ class Hub:
     def runs_activity(self, name: str, version: str) -> bool:
         return any(queue.profile.runs_activity(name, version) for queue in self.workers.values())
 
+    def may_take(self, name: str, version: str) -> bool:
+        """An activity at its own limit is not hoarded: it would keep the slots from the others."""
+        return self.runs_activity(name, version) and all(
+            item.task.name != name or item.task.version != version for item in self.passed
+        )
+
     # -- instances
     def adopt(self, n: int, x: int, start: StartExecution) -> Owned:
         """An instance that this process has just made (or is making: its turn can't be applied before it)."""
@@ -216,22 +224,29 @@ class Hub:
 
     def take_tasks(self, queue: WorkerQueue) -> list[ActivityWorkItem]:
         found: list[ActivityWorkItem] = []
-        passed: list[ActivityWorkItem] = []
+        limited: list[ActivityWorkItem] = []
+        others: list[ActivityWorkItem] = []  # for another worker of this process
         profile = queue.profile
+        if self.passed:
+            self.tasks.extendleft(reversed(self.passed))
+            self.passed = []
         while self.tasks and len(found) < queue.activity_demand:
             item = self.tasks.popleft()
             task = item.task
             if item.cancelled:
                 key, n = item.lease
                 self.do_aside(FinishTaskOp(key, n, item.execution_id, None, 0))
-            elif profile.runs_activity(task.name, task.version) and profile.take_activity(task.name, task.version):
+            elif not profile.runs_activity(task.name, task.version):
+                others.append(item)
+            elif profile.take_activity(task.name, task.version):
                 item.poisoned = item.deliveries >= profile.max_delivery_count
                 self.running.add(item.lease[1], item)
                 found.append(item)
             else:
-                passed.append(item)
-        if passed:
-            self.tasks.extendleft(reversed(passed))
+                limited.append(item)
+        self.passed = limited
+        if others:
+            self.tasks.extendleft(reversed(others))
         return found
 
     # -- handing out

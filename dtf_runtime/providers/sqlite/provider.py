@@ -344,15 +344,15 @@ class SqliteService:
         if queue is None or not hub.is_owner:
             return self._lock_first_activities(worker, most)
         work = queue.wait_for_work(most, hub.loop)
-        if hub.tasks:
+        if hub.tasks or hub.passed:
             queue.serve_activities(hub.take_tasks(queue))
-        if not work.done() and self._scanner.tasks_elsewhere:
+        if not work.done() and hub.tasks_elsewhere:
             self._scanner.scan()
         return work
 
     async def _lock_first_activities(self, worker: WorkerProfile, most: int) -> list[ActivityWorkItem]:
         await self._attach(worker)
-        self._scanner.tasks_elsewhere = True
+        self._hub.tasks_elsewhere = True
         return await self.lock_activities(worker, most)
 
     async def complete_activity(self, item: ActivityWorkItem, result: ActivityResult) -> None:
@@ -374,7 +374,7 @@ class SqliteService:
         key, n = item.lease
         hub.running.remove(n, item)
         await hub.do(ReturnTaskOp(key, counts))
-        self._scanner.tasks_elsewhere = True
+        self._hub.tasks_elsewhere = True
         hub.scan()
 
     async def renew_activity(self, item: ActivityWorkItem, heartbeat: Raw | None = None) -> bool:
@@ -395,8 +395,10 @@ class SqliteService:
                 hub.release(owned)
             else:
                 hub.ready(owned)
-        for item in [item for item in hub.tasks if not hub.runs_activity(item.task.name, item.task.version)]:
-            hub.tasks.remove(item)
+        for item in [
+            item for item in (*hub.tasks, *hub.passed) if not hub.runs_activity(item.task.name, item.task.version)
+        ]:
+            (hub.tasks if item in hub.tasks else hub.passed).remove(item)
             await hub.do(ReturnTaskOp(item.lease[0], counts=False))
 
 

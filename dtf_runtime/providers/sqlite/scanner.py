@@ -28,7 +28,6 @@ _SLACK = 0.0002  # seconds: a timer must not be early
 class Scanner:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self.tasks_elsewhere = False  # unowned activities may be in the file
         self._scanning = False
         self._again = False
         self._checking_watches = False
@@ -64,7 +63,7 @@ class Scanner:
     def changed_elsewhere(self) -> None:
         """Another process wrote, or died."""
         trace.foreign_change(hub=self._hub.url)
-        self.tasks_elsewhere = True
+        self._hub.tasks_elsewhere = True
         self.scan()
         self.check_watches()
 
@@ -74,8 +73,9 @@ class Scanner:
         for n in list(hub.owned):
             hub.forget(n, keep_results=True)
         hub.running.cancel_all()
-        for item in hub.tasks:
+        for item in (*hub.tasks, *hub.passed):
             stop(item)
+        hub.passed.clear()
         hub.tasks.clear()
         if hub.writer is not None:
             hub.became(hub.writer.owner)
@@ -91,7 +91,7 @@ class Scanner:
             return
         self._scanning = True
         self._again = False
-        self.tasks_elsewhere = False
+        self._hub.tasks_elsewhere = False
         self._room = max(0, hub.room())
         hub.reserved += self._room
         op = ScanOp(
@@ -100,7 +100,7 @@ class Scanner:
             self._room,
             hub.suspect is not None,
             lambda name, version: hub.home(name, version) is not None,
-            hub.runs_activity,
+            hub.may_take,
         )
         op.answered = self._merge
         hub.do(op).add_done_callback(_seen)
@@ -123,11 +123,11 @@ class Scanner:
         for owned in touched.values():
             hub.ready(owned)
         self._add_tasks(op)
-        if len(op.tasks) >= self._room:
-            self.tasks_elsewhere = True
+        is_full = len(op.tasks) >= self._room
+        hub.tasks_elsewhere = hub.tasks_elsewhere or is_full or bool(hub.passed)
         if op.next_due is not None:
             self.due_at(op.next_due)
-        if self._again or op.more or (self.tasks_elsewhere and hub.room() > 0):
+        if self._again or op.more or (is_full and hub.room() > 0):
             self.scan()
 
     def _claimed(self, op: ScanOp) -> dict[int, Owned]:

@@ -94,13 +94,14 @@ _MIGRATIONS: dict[int, str] = {1: _V1}  # to this version from the one before
 def open_database(path: str, *, synchronous: str = "full") -> sqlite3.Connection:
     """A connection for one thread at a time. ProviderError for anything that is not a hub of ours."""
     try:
+        _refuse_other_files(path)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0, cached_statements=256)
         db.execute("pragma busy_timeout=30000")
-        known = db.execute("pragma application_id").fetchone()[0]
-        if known not in (0, APPLICATION_ID):
-            raise ProviderError(
-                f"{path} is an SQLite database of another program (application id {known}): it is left alone."
-            )
+        try:
+            _refuse_other_programs(db, path)
+        except BaseException:
+            db.close()
+            raise
         db.execute("pragma journal_mode=wal")
         db.execute(f"pragma synchronous={synchronous}")
         db.execute("pragma wal_autocheckpoint=4000")
@@ -108,6 +109,23 @@ def open_database(path: str, *, synchronous: str = "full") -> sqlite3.Connection
         return db
     except sqlite3.DatabaseError as error:
         raise provider_error(path, "open", error) from error
+
+
+def _refuse_other_files(path: str) -> None:
+    """SQLite itself would take a very short file for an empty database, and write over it."""
+    file = Path(path)
+    if file.is_file() and file.stat().st_size:
+        with file.open("rb") as stream:
+            if stream.read(16) != b"SQLite format 3\0":
+                raise ProviderError(f"{path} is not an SQLite database: it is left alone. Name another file.")
+
+
+def _refuse_other_programs(db: sqlite3.Connection, path: str) -> None:
+    """Before anything is set: even the journal mode is written into the file."""
+    known = db.execute("pragma application_id").fetchone()[0]
+    tables = db.execute("select count(*) from sqlite_master").fetchone()[0]
+    if known != APPLICATION_ID and (known or tables):
+        raise ProviderError(f"{path} is an SQLite database of another program: it is left alone. Name another file.")
 
 
 def migrate(db: sqlite3.Connection, path: str) -> None:
@@ -118,11 +136,6 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
         db.execute("begin immediate")
         try:
             version = db.execute("pragma user_version").fetchone()[0]
-            foreign = db.execute("select count(*) from sqlite_master").fetchone()[0] and not version
-            if foreign:
-                raise ProviderError(
-                    f"{path} is an SQLite database of another program (it has tables of its own): it is left alone."
-                )
             for target in range(version + 1, SCHEMA_VERSION + 1):
                 for statement in _MIGRATIONS[target].split(";"):
                     if statement.strip():

@@ -84,7 +84,7 @@ async def countdown(ctx: OrchestrationContext, left: int) -> str:
 @orchestration(name="nasty")
 async def nasty(ctx: OrchestrationContext) -> str:
     ctx.set_custom_status("\x1b]0;owned\x07[red]status[/red]\x9b31m")
-    await ctx.wait_for_event("\x1b[2Jevent")
+    await ctx.wait_for_event("go")
     raise ValueError("\x1b[31mred\r\nalert \u202eevil")
 
 
