@@ -22,14 +22,14 @@ def connect(url: str, **options: Any) -> OrchestrationService:
         raise InvalidArgumentError(
             f"connect takes a URL such as 'sqlite:///orders.db', not {url!r} ({type(url).__name__})"
         )
-    scheme, separator, _ = url.partition("://")
+    scheme, separator, place = url.partition("://")
     scheme = scheme.lower()
     if not separator or not _SCHEME.match(scheme):  # the rest of a URL may hold a secret: never shown
         raise InvalidArgumentError(
             f"a service is named by a URL, and this one ({len(url)} characters) does not begin with a scheme and '://'; "
             "write 'sqlite:///orders.db' for a file in the current folder, 'sqlite:////var/orders.db' for another, or 'memory://'"
         )
-    provider = provider_for(scheme)
+    provider, url = provider_for(scheme), f"{scheme}://{place}"
     try:
         inspect.signature(provider).bind(url, **options)
     except TypeError as error:

@@ -86,7 +86,7 @@ def test_a_context_that_was_told_says_so_whenever_it_is_asked(looked_before: boo
 
 def test_tags_are_a_copy() -> None:
     telling = context()
-    dict(telling.tags)["a"] = "b"
+    telling.tags["a"] = "b"  # type: ignore[index]
     assert telling.tags == {}
 
 
