@@ -162,7 +162,8 @@ def work_is_handed_out_twice(service: Any) -> None:
 
 
 def _handing_out_twice(service: Any, name: str) -> None:
-    real, last = getattr(service, name), []
+    real = getattr(service, name)
+    last: list[Any] = []
 
     async def lock(worker: Any, most: int) -> Any:
         if last:
@@ -178,8 +179,8 @@ def one_lock_holds_up_all(service: Any) -> None:
     real = service.lock_orchestrations
 
     async def lock(worker: Any, most: int) -> Any:
-        while any(instance.lease is not None for instance in service.hub.instances.values()):
-            await asyncio.sleep(0.01)
+        if any(instance.lease is not None for instance in service.hub.instances.values()):
+            await asyncio.Event().wait()
         return await real(worker, most)
 
     service.lock_orchestrations = lock

@@ -11,6 +11,7 @@ from dtf_runtime.errors import InvalidArgumentError
 from dtf_runtime.service import OrchestrationService
 from dtf_runtime.testing.conformance import (
     activities,
+    case,
     children,
     commits,
     durability,
@@ -19,7 +20,7 @@ from dtf_runtime.testing.conformance import (
     queries,
     timers,
 )
-from dtf_runtime.testing.conformance.case import PATIENCE, Case, Check
+from dtf_runtime.testing.conformance.case import Case, Check
 
 _MODULES = (commits, locks, timers, activities, instances, children, queries, durability)
 _CHECKS: dict[str, Check] = {check.__name__: check for module in _MODULES for check in module.CHECKS}
@@ -50,7 +51,7 @@ class ProviderConformance:
         service = self._make_service(REAL_CLOCK)
         guarantee = " ".join((check.__doc__ or "").split())
         try:
-            async with asyncio.timeout(PATIENCE * 3):
+            async with asyncio.timeout(case.PATIENCE * 3):
                 await service.create_hub()
                 await service.start()
                 try:

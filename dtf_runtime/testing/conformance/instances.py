@@ -67,14 +67,12 @@ async def a_replaced_instance_leaves_nothing(case: Case) -> None:
 async def an_unknown_instance_is_an_error(case: Case) -> None:
     """Every call that names an unknown instance raises InstanceNotFoundError, except `get`, which gives None."""
     assert await case.service.get("nobody") is None, "get found one"
-    for call in (
-        case.service.send("nobody", event("hello")),
-        case.service.send("nobody", control("cancel")),
-        case.service.terminate("nobody", "", False),
-        case.service.history("nobody"),
-        case.service.purge("nobody", False),
-    ):
-        await refused(call, InstanceNotFoundError, "there is no such instance")
+    service, why = case.service, "there is no such instance"
+    await refused(service.send("nobody", event("hello")), InstanceNotFoundError, why)
+    await refused(service.send("nobody", control("cancel")), InstanceNotFoundError, why)
+    await refused(service.terminate("nobody", "", False), InstanceNotFoundError, why)
+    await refused(service.history("nobody"), InstanceNotFoundError, why)
+    await refused(service.purge("nobody", False), InstanceNotFoundError, why)
 
 
 async def an_ended_instance_hears_nothing(case: Case) -> None:

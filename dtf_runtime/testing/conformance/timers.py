@@ -18,6 +18,7 @@ async def a_timer_is_due_once_and_not_early(case: Case) -> None:
     item = await case.lock("one")
     at = now()
     assert at >= fire_at, f"it came {(fire_at - at).total_seconds()} s early"
+    assert len(item.messages) == 1, f"what came is {item.messages}"
     message = item.messages[0]
     assert isinstance(message, TimerDue) and message.number == 7, f"what came is {item.messages}"
     await case.commit(item)
