@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from dtf_runtime.client import TaskHubClient, start_message
+from dtf_runtime.client import OrchestrationHandle, TaskHubClient, start_message
 from dtf_runtime.definitions import ChildCall, Registry, default_registry
 from dtf_runtime.dispatchers.connecting import as_service
 from dtf_runtime.dispatchers.connecting import connect as connect
@@ -62,11 +62,25 @@ async def run(
             f"definition; give it the registry that the function was decorated with"
         )
     async with TaskHubClient(hub) as client, worker:
-        try:
-            handle = await client.start(orchestration, *inputs, instance_id=instance_id)
-        except OrchestrationAlreadyExistsError:
-            state = await client.get_state(wanted.instance_id)
-            if state is None or state.name != wanted.name:
-                raise
-            handle = client.taken_up(orchestration, wanted.instance_id)
+        handle = await _begun(client, orchestration, inputs, wanted.name, instance_id)
         return await handle.result()
+
+
+async def _begun(
+    client: TaskHubClient, orchestration: Any, inputs: tuple[Any, ...], name: str, instance_id: str | None
+) -> OrchestrationHandle[Any]:
+    """Started, or taken up. Looks first: an id that one knows is there is no reason to try a start."""
+    wanted = instance_id or getattr(orchestration, "instance_id", None)
+    state = None if wanted is None else await client.get_state(wanted)
+    if state is None:
+        try:
+            return await client.start(orchestration, *inputs, instance_id=wanted)
+        except OrchestrationAlreadyExistsError:  # somebody else was quicker
+            state = None if wanted is None else await client.get_state(wanted)
+            if state is None:
+                raise
+    if state.name != name:
+        raise OrchestrationAlreadyExistsError(
+            f"run can't take up instance {state.instance_id!r} as {name!r}: it is one of {state.name!r}; choose another instance_id"
+        )
+    return client.taken_up(orchestration, state.instance_id)

@@ -45,7 +45,7 @@ async def test_a_failed_instance_that_is_taken_up_raises_its_failure_again(tmp_p
         raise ValueError("broken")
 
     for _ in range(2):
-        with pytest.raises(OrchestrationFailedError, match="'once'.*broken"):
+        with pytest.raises(OrchestrationFailedError, match=r"'once'.*broken"):
             await run(flow, service=f"sqlite:///{tmp_path}/hub.db", instance_id="once", registry=registry)
     assert ran == [1]
 
