@@ -12,10 +12,17 @@ from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 from msgspec import UNSET, Raw
 
-from dtf_runtime.checks import check_count, check_instance_id, check_tags, check_text, check_version
+from dtf_runtime.checks import check_instance_id, check_tags, check_text, check_version
 from dtf_runtime.clock import utc
 from dtf_runtime.converter import decode, encode
 from dtf_runtime.definitions import ChildCall, Orchestration
+from dtf_runtime.dispatchers.arguments import (
+    EVERY_INSTANCE,
+    checked_execution_id,
+    checked_query,
+    checked_reason,
+    checked_statuses,
+)
 from dtf_runtime.dispatchers.connecting import as_service
 from dtf_runtime.errors import (
     Duration,
@@ -39,16 +46,7 @@ _R = TypeVar("_R")
 _I = TypeVar("_I")
 _T = TypeVar("_T")
 _NONE: Any = object()
-_ALL = OrchestrationQuery()
 _FINAL = frozenset(status for status in OrchestrationStatus if status.is_final)
-_INSTANTS = (
-    "created_after",
-    "created_before",
-    "updated_after",
-    "updated_before",
-    "completed_after",
-    "completed_before",
-)
 
 Decode = Callable[[bytes, str], Any]
 
@@ -206,7 +204,7 @@ class TaskHubClient:
         message, decode_result = _start_message(orchestration, inputs, instance_id, version, tags)
         if start_at is not None:
             message.due = utc(start_at, "start_at")
-        watch = await service.create(message, _statuses(reuse, "reuse") if reuse else frozenset(), watch=True)
+        watch = await service.create(message, checked_statuses(reuse, "reuse") if reuse else frozenset(), watch=True)
         return OrchestrationHandle(service, message.instance_id, decode_result, watch)
 
     @overload
@@ -227,19 +225,19 @@ class TaskHubClient:
 
     async def get_state(self, instance_id: str, execution_id: str | None = None) -> InstanceState | None:
         """None when there is no such instance, or no such execution of it; by default its latest."""
-        return await self._service.get(check_instance_id(instance_id), _execution_id(execution_id))
+        return await self._service.get(check_instance_id(instance_id), checked_execution_id(execution_id))
 
     async def get_history(self, instance_id: str, execution_id: str | None = None) -> list[HistoryEvent]:
         """In order; empty until its first turn. InstanceNotFoundError."""
-        service, execution = self._service, _execution_id(execution_id)
+        service, execution = self._service, checked_execution_id(execution_id)
         history = await service.history(check_instance_id(instance_id), execution)
         if not history:
             await _state(service, instance_id, execution)
         return history
 
-    def query(self, query: OrchestrationQuery = _ALL) -> AsyncIterator[InstanceState]:
+    def query(self, query: OrchestrationQuery = EVERY_INSTANCE) -> AsyncIterator[InstanceState]:
         """The instances that answer it, page by page as they are asked for, newest first by default."""
-        return self._pages(self._service, _checked(query))
+        return self._pages(self._service, checked_query(query))
 
     async def _pages(self, service: OrchestrationService, query: OrchestrationQuery) -> AsyncIterator[InstanceState]:
         left, continuation = query.limit, None
@@ -252,9 +250,9 @@ class TaskHubClient:
                 return
             left = None if left is None else left - len(page)
 
-    async def count(self, query: OrchestrationQuery = _ALL) -> dict[OrchestrationStatus, int]:
+    async def count(self, query: OrchestrationQuery = EVERY_INSTANCE) -> dict[OrchestrationStatus, int]:
         """How many, by status."""
-        return await self._service.count(_checked(query))
+        return await self._service.count(checked_query(query))
 
     # -- telling them something
     async def raise_event(self, instance_id: str, name: str, payload: object = None) -> None:
@@ -266,7 +264,7 @@ class TaskHubClient:
 
     async def terminate(self, instance_id: str, reason: str = "", *, recursive: bool = False) -> None:
         """Ends it at once, no code of it runs. `recursive`: its children too, also of one that has finished. InstanceNotFoundError."""
-        await self._service.terminate(check_instance_id(instance_id), _reason(reason), bool(recursive))
+        await self._service.terminate(check_instance_id(instance_id), checked_reason(reason), bool(recursive))
 
     async def cancel(self, instance_id: str, reason: str = "") -> None:
         """Raises CancelledError where it waits: its `finally` and its compensations run. InstanceNotFoundError."""
@@ -282,7 +280,7 @@ class TaskHubClient:
 
     async def rewind(self, instance_id: str, reason: str = "") -> None:
         """Takes a failed one back to before the call that failed, and runs it on. Not FAILED: InvalidStateError. InstanceNotFoundError."""
-        _reason(reason)
+        checked_reason(reason)
         state = await _state(self._service, check_instance_id(instance_id))
         if state.status != OrchestrationStatus.FAILED:
             raise InvalidStateError(
@@ -294,7 +292,7 @@ class TaskHubClient:
     async def _control(
         self, instance_id: str, action: Literal["cancel", "suspend", "resume", "rewind"], reason: str
     ) -> None:
-        control = Control(id=unique_id(), action=action, reason=_reason(reason))
+        control = Control(id=unique_id(), action=action, reason=checked_reason(reason))
         await self._service.send(check_instance_id(instance_id), control)
 
     async def restart(self, instance_id: str, *, new_id: bool = False) -> OrchestrationHandle[Any]:
@@ -322,7 +320,7 @@ class TaskHubClient:
 
     async def purge(self, which: str | OrchestrationQuery, *, recursive: bool = False) -> PurgeResult:
         """Deletes finished instances with their history. A live one by id: InvalidStateError; by query: skipped. `recursive`: children too."""
-        checked = _checked(which) if isinstance(which, OrchestrationQuery) else check_instance_id(which, "which")
+        checked = checked_query(which) if isinstance(which, OrchestrationQuery) else check_instance_id(which, "which")
         return await self._service.purge(checked, bool(recursive))
 
 
@@ -394,52 +392,3 @@ def _not_finished(instance_id: str, status: OrchestrationStatus) -> InvalidState
     return InvalidStateError(
         f"orchestration {instance_id!r} can't be restarted: it is {status}; wait for its end, terminate it, or give new_id=True"
     )
-
-
-# == Arguments ========================================================================================================
-
-
-def _execution_id(value: str | None) -> str | None:
-    return None if value is None else check_text(value, "execution_id", longest=500)
-
-
-def _reason(value: str) -> str:
-    if not isinstance(value, str):
-        raise InvalidArgumentError(f"reason must be a str, not {value!r} ({type(value).__name__})")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidArgumentError(f"reason has a lone surrogate, which can't be stored: {error}") from None
-    return value
-
-
-def _statuses(values: Any, what: str) -> frozenset[OrchestrationStatus]:
-    known = ", ".join(f"OrchestrationStatus.{status.name}" for status in OrchestrationStatus)
-    if isinstance(values, str) or not isinstance(values, Collection):
-        raise InvalidArgumentError(f"{what} must be a collection of statuses ({known}), not {values!r}")
-    try:
-        return frozenset(OrchestrationStatus(value) for value in values)
-    except (ValueError, TypeError):
-        raise InvalidArgumentError(f"{what} must hold statuses ({known}), not {list(values)!r}") from None
-
-
-def _checked(query: OrchestrationQuery) -> OrchestrationQuery:
-    """The same query in the form that providers get: statuses a tuple, instants in UTC."""
-    if query is _ALL:
-        return query
-    if not isinstance(query, OrchestrationQuery):
-        raise InvalidArgumentError(f"query must be an OrchestrationQuery, not {query!r} ({type(query).__name__})")
-    changes: dict[str, Any] = {"statuses": tuple(sorted(_statuses(query.statuses, "statuses")))}
-    for name in _INSTANTS:
-        value = getattr(query, name)
-        if value is not None:
-            changes[name] = utc(value, name)
-    for name in ("name", "version", "parent_id", "instance_id_prefix"):
-        value = getattr(query, name)
-        if value is not None and value != "":
-            check_text(value, name, longest=500)
-    changes["tags"] = check_tags(query.tags)
-    check_count(query.page_size, "page_size")
-    if query.limit is not None:
-        check_count(query.limit, "limit")
-    return replace(query, **changes)
