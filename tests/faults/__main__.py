@@ -1,8 +1,13 @@
-"""`python -m tests.faults --rounds 200 [--seed S] [--keep]`: what `make faults` runs. Its last line says what came of it; exit code 1 unless nothing went wrong."""
+"""`python -m tests.faults --rounds 200 [--seed S] [--keep]`: what `make faults` runs.
+
+Its last line says what came of it; the exit code is 1 unless nothing went wrong.
+"""
 
 import argparse
 import asyncio
+import importlib
 import importlib.util
+import logging
 import shutil
 import sys
 import tempfile
@@ -14,6 +19,7 @@ from tests.faults.rounds import Outcome, Round, plan
 
 PROGRAMS_FROM = 200  # rounds from which the random programs of replay are run as well
 PROGRAMS = 2_000
+SHOWN = 8  # complaints of a round
 
 
 def main() -> int:
@@ -22,6 +28,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--keep", action="store_true", help="keep the files of rounds that went wrong")
     options = parser.parse_args()
+    logging.getLogger("dtf_runtime").setLevel(logging.ERROR)  # that a worker died is no news here
     programs_went_well = options.rounds < PROGRAMS_FROM or _run_programs()
     print(f"{options.rounds} rounds, --seed {options.seed}", flush=True)
     outcomes = [_round(number, options.seed, options.keep) for number in range(options.rounds)]
@@ -40,8 +47,10 @@ def _round(number: int, seed: int, keep: bool) -> Outcome:
         f"round {number + 1:3}: killed {where:38} turns {outcome.turns:2}, activities {outcome.activities:2} in flight, {outcome.seconds:4.1f} s",
         flush=True,
     )
-    for complaint in complaints:
+    for complaint in complaints[:SHOWN]:
         print(f"  {complaint}", flush=True)
+    if len(complaints) > SHOWN:
+        print(f"  and {len(complaints) - SHOWN} more", flush=True)
     if complaints and keep:
         print(f"  kept in {folder}", flush=True)
     else:

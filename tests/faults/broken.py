@@ -5,20 +5,20 @@ from collections.abc import Callable
 from typing import Any
 
 from dtf_runtime.dispatchers.activity_context import ActivityContext
-from dtf_runtime.providers.sqlite import turns
-from dtf_runtime.providers.sqlite.instances import CreateOp
+from dtf_runtime.dispatchers.profiles import Profile
+from dtf_runtime.providers.sqlite import turns, writer
+from dtf_runtime.providers.sqlite.instances import CreateOp, create_all
 from dtf_runtime.providers.sqlite.rows import execute_rows
 from tests.faults import flows
 
 
 def _loses_a_start() -> None:
     """The start of a sequence is acknowledged and not stored."""
-    apply = CreateOp.apply
 
-    def lossy(self: CreateOp, db: Any, owner: int) -> int | None:
-        return None if flows.kind_of(self.start.instance_id) == "sequence" else apply(self, db, owner)
+    def lossy(db: Any, owner: int, ops: list[CreateOp]) -> bool:
+        return create_all(db, owner, [op for op in ops if flows.kind_of(op.start.instance_id) != "sequence"])
 
-    setattr(CreateOp, "apply", lossy)  # noqa: B010
+    setattr(writer, "create_all", lossy)  # noqa: B010
 
 
 def _keeps_what_was_consumed() -> None:
@@ -27,7 +27,7 @@ def _keeps_what_was_consumed() -> None:
     def consume(db: Any, owner: int, ops: Any) -> None:
         execute_rows(db, "delete from messages where k in ({marks})", [(key,) for op in ops for key in op.messages])
 
-    turns._consume = consume
+    setattr(turns, "_consume", consume)  # noqa: B010
 
 
 def _applies_twice() -> None:
@@ -38,7 +38,7 @@ def _applies_twice() -> None:
         write(db, ops)
         write(db, [op for op in ops if op.task_keys])
 
-    turns._write_history = twice
+    setattr(turns, "_write_history", twice)  # noqa: B010
 
 
 def _gives_new_keys() -> None:
@@ -47,12 +47,12 @@ def _gives_new_keys() -> None:
 
 def _forgets_fanout() -> None:
     """One kind of instance is never run."""
-    definition = flows.registry.get_orchestration("fanout", "")
-    assert definition is not None
-    find = flows.registry.get_orchestration
-    setattr(
-        flows.registry, "get_orchestration", lambda name, version: None if name == "fanout" else find(name, version)
-    )  # noqa: B010
+    find = Profile.find_orchestration
+
+    def without_fanout(self: Profile, name: str, version: str) -> Any:
+        return None if name == "fanout" else find(self, name, version)
+
+    setattr(Profile, "find_orchestration", without_fanout)  # noqa: B010
 
 
 WAYS: dict[str, Callable[[], None]] = {

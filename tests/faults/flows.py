@@ -5,6 +5,7 @@ Each activity writes to the oracle and returns that line's token, so the result 
 
 import asyncio
 import os
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def noted(step: str) -> str:
 
 async def halfway() -> None:
     """Between the side effect and the answer."""
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.03)
 
 
 @activity(name="step", registry=registry)
@@ -140,11 +141,16 @@ async def again(ctx: OrchestrationContext, done: list[dict[str, str]]) -> list[d
     return done
 
 
+def undo(done: dict[str, str]) -> Awaitable[Any]:
+    (name,) = done
+    return step(f"undo {name}")
+
+
 @orchestration(name="saga", registry=registry)
 async def saga(ctx: OrchestrationContext) -> None:
     async with Saga() as undoing:
         for name in ("book", "pay", "ship"):
-            await undoing.do(step(name), undo=lambda _, name=name: step(f"undo {name}"))
+            await undoing.do(step(name), undo=undo)
         await ctx.wait_for_event("never")
 
 

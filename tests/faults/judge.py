@@ -1,11 +1,12 @@
 """Whether a round went well. Pure: what was promised, what the oracle saw, what the hub says; the answer is a list of complaints."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dtf_runtime import InstanceState, OrchestrationStatus
+from dtf_runtime import InstanceState
 from tests.faults import flows
 from tests.faults.oracle import Run
 
@@ -132,17 +133,8 @@ def _look_at_keys(runs: Iterable[Run], verdict: Verdict) -> None:
             verdict.keys.append(f"key {key} was given to {sorted(found_calls)}")
 
 
-def is_over(states: Mapping[str, InstanceState | None], accepted: Iterable[str]) -> bool:
-    return all((state := states.get(one)) is not None and state.status in _FINAL for one in accepted)
-
-
-_FINAL = tuple(status for status in OrchestrationStatus if status.is_final)
-
-
 def as_applied(execution: str, events: Iterable[Any]) -> list[Applied]:
     """The results of activities in one execution's history."""
-    import json
-
     found = []
     for event in events:
         if event.kind == "TaskCompleted":

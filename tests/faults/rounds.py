@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,6 @@ from tests.faults.judge import Applied, Evidence, Verdict, as_applied, judge
 from tests.faults.oracle import accepted_of, lines_of, runs_of
 from tests.faults.steps import RARE, STEPS, Vitals
 
-PATIENCE = 30.0  # seconds from the restart until every instance has ended
 UNTIL_KILLED = 6.0  # seconds after which a step that nobody came to is given up, and the worker killed as it is
 COPIES = 2  # of each kind, started by the worker's process, and as many by this one
 
@@ -33,7 +33,8 @@ class Plan:
     step: str
     passes: int
     after: float
-    broken: str = ""
+    broken: str = ""  # a way of `broken.WAYS`, for both workers
+    patience: float = 30.0  # seconds from the restart until every instance has ended
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def plan(number: int, seed: int) -> Plan:
     """Every other round goes to the next step; the rest are killed at random."""
     dice = random.Random(f"{seed}/{number}")
     step = STEPS[number // 2 % len(STEPS)] if number % 2 == 0 else ""
-    return Plan(number, step, dice.randint(1, 4 if step in RARE else 30), dice.uniform(0.0, 0.35))
+    return Plan(number, step, dice.randint(1, 2 if step in RARE else 30), dice.uniform(0.0, 0.25))
 
 
 class Round:
@@ -69,14 +70,14 @@ class Round:
     async def run(self) -> Outcome:
         began = time.monotonic()
         async with TaskHubClient(connect(self.hub)) as client:
-            first = await self._worker("--start", str(COPIES), *self._kill_arguments())
+            first = await self._worker("--start", str(COPIES), *self._kill_arguments(), *self._broken_arguments())
             try:
                 by_itself = await self._load_and_kill(client, first)
             finally:
                 await _ended(first)
             turns, activities = Vitals(self.vitals).read()
             durable = frozenset(one.token for found in (await self._applied(client)).values() for one in found)
-            second = await self._worker()
+            second = await self._worker(*self._broken_arguments())
             try:
                 self._tend(client, await self._all_accepted(client))
                 await self._until_over(client)
@@ -89,8 +90,10 @@ class Round:
 
     # -- processes
     def _kill_arguments(self) -> list[str]:
-        step = ["--step", self.plan.step, "--passes", str(self.plan.passes)] if self.plan.step else []
-        return step + (["--broken", self.plan.broken] if self.plan.broken else [])
+        return ["--step", self.plan.step, "--passes", str(self.plan.passes)] if self.plan.step else []
+
+    def _broken_arguments(self) -> list[str]:
+        return ["--broken", self.plan.broken] if self.plan.broken else []
 
     async def _worker(self, *arguments: str) -> asyncio.subprocess.Process:
         with self.log.open("ab") as log:
@@ -120,16 +123,15 @@ class Round:
             raise AssertionError(f"the worker ended by itself, code {worker.returncode}:\n{self.log.read_text()}")
         return by_itself
 
-    async def _until(self, reached: "object", worker: asyncio.subprocess.Process) -> None:
-        assert callable(reached)
-        while worker.returncode is None and not reached():
+    async def _until(self, reached: Callable[[], bool], worker: asyncio.subprocess.Process) -> None:
+        while worker.returncode is None and not reached():  # noqa: ASYNC110 - it waits for a file
             await asyncio.sleep(0.002)
 
     # -- the client's part
     async def _start_own(self, client: TaskHubClient) -> None:
         for number in range(COPIES):
             for kind in flows.KINDS:
-                instance = f"from outside {number}:{kind}"
+                instance = f"outside{number}:{kind}"
                 await client.start(kind, *flows.INPUTS.get(kind, ()), instance_id=instance)
                 self.accepted.append(instance)
                 self._tend(client, [instance])
@@ -165,7 +167,7 @@ class Round:
     async def _until_over(self, client: TaskHubClient) -> None:
         """Until all have ended, or time is up: the judge sees the difference."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self.plan.patience):
                 there = [one for one in self.accepted if await client.get_state(one) is not None]
                 await asyncio.gather(*self._tending, *(client.handle(one).wait() for one in there))
 

@@ -20,7 +20,7 @@ from dtf_runtime.providers.sqlite import turns, writer
 from dtf_runtime.providers.sqlite.turns import TurnOp
 from tests.faults import flows
 
-Pass = Callable[[str], None]
+Pass = Callable[[str], object]
 
 STEPS = (
     "turn taken",
@@ -75,12 +75,13 @@ def arm(step: str, passes: int) -> None:
     """This process kills itself when it comes to `step` for the `passes`-th time. At the steps of a group only those with a turn count."""
     left = passes
 
-    def reached(name: str) -> None:
+    def reached(name: str) -> object:
         nonlocal left
         if name == step:
             left -= 1
             if left <= 0:
                 die()
+        return None
 
     if step not in STEPS:
         raise ValueError(f"there is no step {step!r}: {', '.join(STEPS)}")

@@ -1,6 +1,7 @@
 """The process that is killed, and the one that goes on after it: a worker and, for the first, a client that starts instances.
 
-`python -m tests.faults.worker HUB --vitals FILE [--start COUNT --prefix P] [--step NAME --passes K] [--broken NAME]`. The oracle's path is in the environment.
+`python -m tests.faults.worker HUB --vitals FILE [--start COUNT] [--step NAME --passes K] [--broken NAME]`; the oracle's path is in the
+environment.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from dtf_runtime import TaskHubClient, TaskHubWorker, WorkerOptions, connect
 from tests.faults import broken, flows, steps
 
 
-async def _start_all(client: TaskHubClient, prefix: str, count: int) -> None:
+async def _start_all(client: TaskHubClient, count: int) -> None:
     async def start(instance_id: str, kind: str) -> None:
         await client.start(kind, *flows.INPUTS.get(kind, ()), instance_id=instance_id)
         flows.oracle().line("accepted", instance=instance_id)
@@ -19,7 +20,7 @@ async def _start_all(client: TaskHubClient, prefix: str, count: int) -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(count):
             for kind in flows.KINDS:
-                group.create_task(start(f"{prefix}{number}:{kind}", kind))
+                group.create_task(start(f"own{number}:{kind}", kind))
 
 
 async def _main(options: argparse.Namespace) -> None:
@@ -29,7 +30,7 @@ async def _main(options: argparse.Namespace) -> None:
     async with TaskHubClient(service) as client:
         running = asyncio.create_task(worker.run())
         if options.start:
-            await _start_all(client, options.prefix, options.start)
+            await _start_all(client, options.start)
         await running
 
 
@@ -38,7 +39,6 @@ def main() -> None:
     parser.add_argument("hub")
     parser.add_argument("--vitals", type=Path, required=True)
     parser.add_argument("--start", type=int, default=0)
-    parser.add_argument("--prefix", default="own")
     parser.add_argument("--step", default="")
     parser.add_argument("--passes", type=int, default=1)
     parser.add_argument("--broken", default="")
