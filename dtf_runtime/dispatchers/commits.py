@@ -92,10 +92,9 @@ def _renumbered(event: h.HistoryEvent, position: int) -> h.HistoryEvent:
 
 def _commit(execution: Execution) -> Commit:
     turn, outcome = execution.turn, execution.outcome
+    status = OrchestrationStatus.SUSPENDED if execution.suspended else OrchestrationStatus.RUNNING
     if outcome is not None:
         status = outcome.status
-    else:
-        status = OrchestrationStatus.SUSPENDED if execution.suspended else OrchestrationStatus.RUNNING
     commit = Commit(
         at=turn.at,
         status=status,

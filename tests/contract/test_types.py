@@ -46,7 +46,7 @@ class Signature:
     positional: int = 0  # that many of them come by place, in this order
 
 
-MEMBERS = [f"{spec.name}.{name}" for spec in CLASSES.values() for name in member_names(spec)]
+MEMBERS = sorted(f"{spec.name}.{name}" for spec in CLASSES.values() for name in member_names(spec))
 GLOBALS = sorted({*RUNTIME.functions, *RUNTIME.constants, *TESTING.functions, *TESTING.constants})
 
 

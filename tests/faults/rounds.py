@@ -124,7 +124,7 @@ class Round:
         return by_itself
 
     async def _until(self, reached: Callable[[], bool], worker: asyncio.subprocess.Process) -> None:
-        while worker.returncode is None and not reached():  # noqa: ASYNC110 - it waits for a file
+        while worker.returncode is None and not reached():
             await asyncio.sleep(0.002)
 
     # -- the client's part

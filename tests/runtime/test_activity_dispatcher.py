@@ -100,7 +100,7 @@ class Deliveries:
 async def until(reached: Callable[[], bool], what: str) -> None:
     try:
         async with asyncio.timeout(WAIT):
-            while not reached():  # noqa: ASYNC110 - threads and other people's states have no event
+            while not reached():
                 await asyncio.sleep(0.002)
     except TimeoutError:
         raise AssertionError(f"did not happen: {what}") from None

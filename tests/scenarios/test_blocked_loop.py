@@ -19,7 +19,7 @@ def burn(seconds: float) -> int:
 
 async def spin() -> None:
     """Gives way at each step and never waits for anything."""
-    while True:  # noqa: ASYNC110 - there is no event to wait for
+    while True:
         await asyncio.sleep(0)
 
 

@@ -8,7 +8,6 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -148,13 +147,10 @@ class SqliteService:
             raise ProviderError(
                 f"{self.path} is in use by this program: leave its clients and workers before deleting the hub"
             )
-        for suffix in ("", "-wal", "-shm"):
-            Path(self.path + suffix).unlink(missing_ok=True)
+        schema.delete(self.path)
 
     async def backup(self, target: str) -> None:
         """A consistent copy of the file while everything goes on. `target` must not exist."""
-        if Path(target).exists():
-            raise InvalidArgumentError(f"{target} exists already: choose another file, a backup overwrites nothing")
         await self._read(lambda db: schema.copy(db, target))
 
     async def _read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:

@@ -7,7 +7,7 @@ an append-only heap with a small index: clustering it by instance would write on
 import sqlite3
 from pathlib import Path
 
-from dtf_runtime.errors import ProviderError
+from dtf_runtime.errors import InvalidArgumentError, ProviderError
 from dtf_runtime.tracing import events as trace
 
 SCHEMA_VERSION = 1
@@ -154,8 +154,15 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
         raise provider_error(path, "migrate", error) from error
 
 
+def delete(path: str) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(path + suffix).unlink(missing_ok=True)
+
+
 def copy(db: sqlite3.Connection, target: str) -> None:
     """An online backup: other connections go on writing."""
+    if Path(target).exists():
+        raise InvalidArgumentError(f"{target} exists already: choose another file, a backup overwrites nothing")
     copied = sqlite3.connect(target)
     try:
         db.backup(copied, pages=1_000, sleep=0.001)
