@@ -297,6 +297,7 @@ async def test_a_withdrawn_timer_is_no_reason_to_move(registry: Registry) -> Non
 
     async with TestHub(registry=registry, start_time=START) as hub:
         handle = await hub.client.start(approval)
+        await hub.advance(0)  # its timer is stored now
         await hub.client.raise_event(handle.instance_id, "approved")
         with pytest.raises(TimeoutError):
             await handle.result(0.1)
