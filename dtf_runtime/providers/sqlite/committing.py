@@ -81,7 +81,7 @@ class Committer:
         elif commit.status.is_final:
             hub.forget(owned.n)
             if commit.status != OrchestrationStatus.COMPLETED:
-                hub.running.cancel_instance(owned.n)
+                hub.cancel_instance(owned.n)
             hub.watches.ended(owned.id, Outcome(commit.status, commit.output, commit.failure))
         self._hand_over(op)
         if hub.owned.get(owned.n) is owned:
@@ -133,7 +133,9 @@ class Committer:
             else:
                 hub.due_at(to_micros(commit.at if start.due is None else start.due))
         for key, send in op.sends:
-            if key not in op.lost_sends:
+            if key in op.lost_sends:
+                hub.scan()  # a cancel may have ended it at once, and told its parent
+            else:
                 target = hub.by_id.get(send.instance_id)
                 if target is None:
                     hub.scan()

@@ -249,6 +249,13 @@ class Hub:
             self.tasks.extendleft(reversed(others))
         return found
 
+    def cancel_instance(self, n: int) -> None:
+        """Nobody waits for its activities any more: running ones are told, the others never handed out."""
+        self.running.cancel_instance(n)
+        for item in (*self.tasks, *self.passed):
+            if item.lease[1] == n:
+                item.cancelled = True
+
     # -- handing out
     def flush_soon(self) -> None:
         if not self._flushing:

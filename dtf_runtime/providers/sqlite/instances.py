@@ -241,6 +241,21 @@ class TerminateOp(Op):
         return ended
 
 
+def cancel_pending(db: sqlite3.Connection, instance_id: str, message: Control, at: int) -> bool:
+    """A cancel of an instance that begins later ends it at once."""
+    if message.action != "cancel":
+        return False
+    row = db.execute(
+        "select n from instances where id=? and ? in ('', execution) and status='pending' and revision=0 and due>?",
+        (instance_id, message.execution_id, at),
+    ).fetchone()
+    if row is None:
+        return False
+    failure = FailureDetails.of(OrchestrationCancelledError(message.reason or "it was cancelled before it began"))
+    end_now(db, row[0], OrchestrationStatus.CANCELLED, failure, at)
+    return True
+
+
 def revive(db: sqlite3.Connection, instance_id: str, execution: str) -> None:
     """A failed instance that will be rewound runs from the moment that was accepted: who asks for its result waits for the new end."""
     revived = db.execute(

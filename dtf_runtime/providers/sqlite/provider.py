@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Raw
 
 from dtf_runtime.clock import REAL_CLOCK, Clock
-from dtf_runtime.errors import InstanceNotFoundError, InvalidArgumentError, ProviderError
+from dtf_runtime.errors import InstanceNotFoundError, InvalidArgumentError, LockLostError, ProviderError
 from dtf_runtime.model.commit import Commit, InstanceRecord
 from dtf_runtime.model.history import HistoryEvent
 from dtf_runtime.model.messages import ActivityResult, Message, StartExecution, encode_message
@@ -205,7 +205,7 @@ class SqliteService:
             hub.forget(op.n)
         if op.error is None and op.result is not None:
             hub.forget(op.result)
-            hub.running.cancel_instance(op.result)
+            hub.cancel_instance(op.result)
             hub.scan()
         elif op.error is None and not op.ours:
             hub.due_at(op.at if op.start.due is None else to_micros(op.start.due))
@@ -241,7 +241,7 @@ class SqliteService:
         for n, id_, outcome in op.result or ():
             trace.orchestration_terminated(instance_id=id_, execution_id="", name="", reason=op.reason)
             hub.forget(n)
-            hub.running.cancel_instance(n)
+            hub.cancel_instance(n)
             hub.watches.ended(id_, outcome)
         if op.result:
             hub.scan()
@@ -313,8 +313,16 @@ class SqliteService:
         return await self._read(lambda db: reads.load(db, item.instance_id, item.execution_id, item.revision))
 
     def commit(self, item: OrchestrationWorkItem, commit: Commit, done: Callable[[BaseException | None], None]) -> None:
+        owned: Owned = item.lease
+        if not owned.busy or owned.revision != item.revision or owned.execution != item.execution_id:
+            done(
+                LockLostError(
+                    f"the lock of instance {item.instance_id!r} ended with an earlier commit of the same item"
+                )
+            )
+            return
         try:
-            self._committer.submit(item.lease, commit, done)
+            self._committer.submit(owned, commit, done)
         except ProviderError as error:
             done(error)
 

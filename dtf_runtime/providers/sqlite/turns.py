@@ -282,6 +282,9 @@ def _send(db: sqlite3.Connection, turns: list[TurnOp]) -> None:
         at = to_micros(op.commit.at)
         for key, send in op.sends:
             message = send.message
+            if isinstance(message, Control) and instances.cancel_pending(db, send.instance_id, message, at):
+                op.lost_sends.add(key)
+                continue
             rows.append((key, send.instance_id, message.execution_id, at, text(encode_message(message))))
             ops[key] = op
             if isinstance(message, Control) and message.action == "rewind":
