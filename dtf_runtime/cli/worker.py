@@ -24,15 +24,15 @@ def register(app: typer.Typer) -> None:
         activities: Annotated[int, typer.Option("--activities", min=1, help="How many at a time.")] = 100,
         watch: Annotated[bool, typer.Option("--reload", help="Start again when a loaded file changes.")] = False,
         log_level: LogOption = LogLevel.INFO,
-        child: Annotated[bool, typer.Option("--reload-child", hidden=True)] = False,
+        supervisor: Annotated[int, typer.Option("--reload-child", hidden=True)] = 0,
     ) -> int:
         """Run orchestrations and activities of the given modules until Ctrl-C. --json: log lines as JSON."""
-        if watch and not child:
+        if watch and not supervisor:
             return reload.supervise()
         configure_logging(log_level.value, json=session.json, stream=safe_stderr())
         work = Work(session, modules, connector or [], activities)
-        if child:
-            return reload.run_once(work.load, work.run)
+        if supervisor:
+            return reload.run_once(supervisor, work.load, work.run)
         work.load()
         asyncio.run(work.run())
         return Exit.OK
