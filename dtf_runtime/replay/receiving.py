@@ -112,13 +112,13 @@ def _timer_due(execution: "Execution", message: m.TimerDue) -> None:
 
 
 def _is_repeated(execution: "Execution", message: m.ExternalEvent | m.Control) -> bool:
+    """Feeding notes the id. One that changed nothing is not in history, so memory must not know it either."""
     if message.id in execution.seen:
         _drop(execution, message, "it was delivered before")
         return True
     if message.execution_id and message.execution_id != execution.execution_id:
         _drop(execution, message, "it is for another execution")
         return True
-    execution.seen[message.id] = None
     return False
 
 
