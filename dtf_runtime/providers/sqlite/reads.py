@@ -32,6 +32,21 @@ _BOUNDS = (
 
 
 def state_of(row: tuple[Any, ...]) -> InstanceState:
+    """ProviderError for a row that can't be read: damage must not look like a state."""
+    try:
+        for value in row:
+            if isinstance(value, str) and not value.isascii():
+                value.encode()  # a text that was damaged in the file can't be
+        return _state_of(row)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        trace.row_set_aside(table="instances", key=repr(row[0]), error=error, instance_id=repr(row[0]))
+        raise ProviderError(
+            f"the state of instance {row[0]!r} can't be read by this version: {error}. It is kept as it is: run the version that wrote "
+            f"it, or restore a backup."
+        ) from error
+
+
+def _state_of(row: tuple[Any, ...]) -> InstanceState:
     (
         id_,
         execution,
@@ -96,7 +111,7 @@ def _events(db: sqlite3.Connection, x: int, instance_id: str) -> list[HistoryEve
     rows = db.execute("select events from history where x=? order by revision, k", (x,)).fetchall()
     try:
         return decode_rows(row for (row,) in rows)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeError, TypeError) as error:
         trace.row_set_aside(table="history", key=str(x), error=error, instance_id=instance_id)
         raise ProviderError(
             f"the history of instance {instance_id!r} can't be read by this version: {error}. It is kept as it is: run the version that "
@@ -117,9 +132,20 @@ def load(
             raise LockLostError(
                 f"instance {instance_id!r} has moved on since it was locked; another worker goes on with it"
             )
-        return instances.record_of(row[2:]), _events(db, row[0], instance_id)
+        return _record(row[2:], instance_id), _events(db, row[0], instance_id)
     finally:
         db.execute("commit")
+
+
+def _record(row: tuple[Any, ...], instance_id: str) -> InstanceRecord:
+    try:
+        return instances.record_of(row)
+    except (ValueError, TypeError) as error:
+        trace.row_set_aside(table="executions", key=instance_id, error=error, instance_id=instance_id)
+        raise ProviderError(
+            f"instance {instance_id!r} can't be read by this version: {error}. It is kept as it is: run the version that wrote it, or "
+            f"restore a backup."
+        ) from error
 
 
 def conditions(query: OrchestrationQuery) -> tuple[str, list[Any]]:

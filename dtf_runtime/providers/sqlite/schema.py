@@ -106,9 +106,15 @@ def open_database(path: str, *, synchronous: str = "full") -> sqlite3.Connection
         db.execute(f"pragma synchronous={synchronous}")
         db.execute("pragma wal_autocheckpoint=4000")
         db.execute("pragma temp_store=memory")
+        db.text_factory = _text
         return db
     except sqlite3.DatabaseError as error:
         raise provider_error(path, "open", error) from error
+
+
+def _text(data: bytes) -> str:
+    """A damaged text must not take down the statement that reads it beside others: whoever needs it finds it out."""
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _refuse_other_files(path: str) -> None:
@@ -180,9 +186,9 @@ def _is_current(db: sqlite3.Connection, path: str) -> bool:
     return bool(version == SCHEMA_VERSION)
 
 
-def provider_error(path: str, doing: str, error: sqlite3.Error) -> ProviderError:
+def provider_error(path: str, doing: str, error: BaseException) -> ProviderError:
     """Says what to do for the usual causes."""
-    text = str(error)
+    text = str(error) if isinstance(error, (sqlite3.Error, OSError)) else f"{type(error).__name__}: {error}"
     if "not a database" in text or "malformed" in text or "encrypted" in text:
         hint = "The file is damaged or foreign and was kept: restore a backup beside it (`dtf backup` makes one), or `sqlite3 FILE .recover`."
     elif "full" in text:

@@ -40,6 +40,7 @@ class TurnOp:
         "messages",
         "next_x",
         "owned",
+        "owner",
         "reinjects",
         "sends",
         "task_keys",
@@ -56,6 +57,7 @@ class TurnOp:
     ) -> None:
         self.answered = answered  # in the loop's thread, when its group is on disk or failed
         self.owned = owned
+        self.owner = 0  # the number under which the process held the instance; the writer fills it in
         self.execution: str = owned.execution
         self.commit = commit
         self.done = done

@@ -6,15 +6,21 @@ takes over sets it to null, and from then on every guard of the old owner fails.
 
 import sqlite3
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from dtf_runtime.errors import InvalidStateError
+from dtf_runtime.model.messages import decode_task
 from dtf_runtime.model.state import OrchestrationQuery, PurgeResult
 from dtf_runtime.providers.sqlite import instances, reads
 from dtf_runtime.providers.sqlite.instances import Op
 from dtf_runtime.providers.sqlite.rows import FRESH_KEY, select_rows
+from dtf_runtime.tracing import events as trace
 
 SUSPECT = 3  # deliveries after which work runs alone, so that it takes no neighbour with it
+_NEXT_SUSPECT = 20_000  # microseconds until it is looked whether the next suspected activity may run
 _MOST_ROWS = 5_000
 _PURGE_BATCH = 1_000
 _INSTANCE = "i.n, i.id, i.x, i.execution, i.name, i.version, i.revision, i.deliveries"
@@ -34,6 +40,7 @@ class ScanOp(Op):
         "most_tasks",
         "next_due",
         "now",
+        "suspects_wait",
         "tasks",
     )
 
@@ -59,6 +66,7 @@ class ScanOp(Op):
         self.tasks: list[tuple[Any, ...]] = []
         self.next_due: int | None = None
         self.more = False
+        self.suspects_wait = False  # activities that must run alone, after one another
 
     def apply(self, db: sqlite3.Connection, owner: int) -> "ScanOp":
         wanted: dict[int, tuple[Any, ...]] = {}
@@ -82,6 +90,9 @@ class ScanOp(Op):
         )
         for key, body, holder, due, *instance in rows:
             n = instance[0]
+            if not _is_text(body):
+                _set_aside("messages", key, instance[1], "its text is damaged")
+                continue
             if holder is None and n not in wanted:
                 if (due is not None and due > self.now) or not self._may_claim(instance, wanted):
                     continue
@@ -108,35 +119,38 @@ class ScanOp(Op):
 
     def _claim(self, db: sqlite3.Connection, owner: int, wanted: dict[int, tuple[Any, ...]]) -> None:
         for n, row in wanted.items():
+            record = None
+            if row[6] == 0:
+                record = _readable_record(db, n)
+                if record is None:
+                    continue
             suspect = row[7] >= SUSPECT
             db.execute(
                 "update instances set owner=?, deliveries=deliveries+? where n=? and owner is null", (owner, suspect, n)
             )
-            record = None
-            if row[6] == 0:
-                record = db.execute(
-                    f"select {instances.RECORD} from instances i join executions e on e.x=i.x where i.n=?", (n,)
-                ).fetchone()
             self.claimed.append((*row, suspect, record))
 
     def _claim_tasks(self, db: sqlite3.Connection, owner: int) -> None:
         if self.most_tasks <= 0:
             return
         taken: list[tuple[Any, ...]] = []
-        suspect_taken = False
+        suspect_runs: bool | None = None
         rows = db.execute(
             "select t.k, t.n, i.id, t.execution, t.deliveries, t.heartbeat, t.body"
             " from tasks t left join instances i on i.n=t.n where t.owner is null and t.due<=? order by t.due, t.k",
             (self.now,),
         )
         for row in rows:
-            name, version = _definition(row[6])
-            if not self.knows_activity(name, version):
+            definition = _definition(row)
+            if definition is None or not self.knows_activity(*definition):
                 continue
             if row[4] >= SUSPECT:
-                if suspect_taken:
+                if suspect_runs is None:
+                    suspect_runs = _runs_suspect(db, owner)
+                if suspect_runs:
+                    self.suspects_wait = True
                     continue
-                suspect_taken = True
+                suspect_runs = True
             taken.append(row)
             if len(taken) >= self.most_tasks:
                 break
@@ -152,14 +166,55 @@ class ScanOp(Op):
             db.execute("select min(due) from instances where owner is null and due>?", (self.now,)).fetchone()[0],
             db.execute("select min(due) from tasks where owner is null and due>?", (self.now,)).fetchone()[0],
         ]
+        if self.suspects_wait:
+            found.append(self.now + _NEXT_SUSPECT)
         return min((due for due in found if due is not None), default=None)
 
 
-def _definition(body: str) -> tuple[str, str]:
-    from dtf_runtime.model.messages import decode_task
+def _readable_record(db: sqlite3.Connection, n: int) -> tuple[Any, ...] | None:
+    """None: this version can't read it. It stays where it is, unclaimed, and the others go on."""
+    row: tuple[Any, ...] | None = db.execute(
+        f"select {instances.RECORD} from instances i join executions e on e.x=i.x where i.n=?", (n,)
+    ).fetchone()
+    if row is None:
+        _set_aside("executions", n, "", "it has no execution")
+        return None
+    try:
+        instances.record_of(row)
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        _set_aside("executions", n, row[0], str(error))
+        return None
+    return row
 
-    task = decode_task(body)
+
+def _is_text(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        return value.isascii() or bool(value.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+@lru_cache(maxsize=1_000)
+def _set_aside(table: str, key: int, instance_id: str, error: str) -> None:
+    """Said once, though each scan comes by."""
+    trace.row_set_aside(table=table, key=str(key), error=error, instance_id=instance_id)
+
+
+def _definition(row: tuple[Any, ...]) -> tuple[str, str] | None:
+    """None: this version can't read it. It stays where it is, and the others go on."""
+    try:
+        task = decode_task(row[6])
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        _set_aside("tasks", row[0], row[2] or "", str(error))
+        return None
     return task.name, task.version
+
+
+def _runs_suspect(db: sqlite3.Connection, owner: int) -> bool:
+    """One that was suspected when it was taken, so counted then."""
+    return db.execute("select 1 from tasks where owner=? and deliveries>?", (owner, SUSPECT)).fetchone() is not None
 
 
 class AbandonOp(Op):

@@ -10,7 +10,8 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class Writer(threading.Thread):
         super().__init__(name="dtf-sqlite-writer", daemon=True)
         self.path = path
         self.owner = 0
+        self._known_owner = 0  # as the loop's thread knows it: what it computed under an older number is refused
         self.lease = 30.0
         self.watching = False  # somebody wants to know of other processes' writes
         self._synchronous = synchronous
@@ -62,6 +64,8 @@ class Writer(threading.Thread):
         self._poll = _SLOWEST_POLL
 
     def submit(self, op: Any) -> None:
+        if type(op) is TurnOp:
+            op.owner = self._known_owner
         self._queue.put(op)
 
     def wake(self) -> None:
@@ -121,34 +125,40 @@ class Writer(threading.Thread):
         db = self._db
         assert db is not None
         try:
-            db.execute("begin immediate")
-            try:
+            with self._transaction(db):
                 lost = self._check_owner(db)
                 self._apply(db, batch)
-                db.execute("commit")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("rollback")
-                raise
-        except sqlite3.Error as error:
+        except BaseException as error:
             self._after_error(batch, error)
             return
-        except BaseException as error:
-            for op in batch:
-                op.error = error
-            lost = False
         if lost:
-            self._loop.call_soon_threadsafe(self._lost)
+            self._tell_lost()
         self._loop.call_soon_threadsafe(self._deliver, batch)
 
-    def _after_error(self, batch: list[Any], error: sqlite3.Error) -> None:
-        if len(batch) > 1 and not isinstance(error, sqlite3.OperationalError):
+    @contextmanager
+    def _transaction(self, db: sqlite3.Connection) -> Iterator[None]:
+        """Of all of it or nothing, the number that this process may have taken in it included."""
+        before = self.owner
+        db.execute("begin immediate")
+        try:
+            yield
+            db.execute("commit")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("rollback")
+            if self.owner != before:
+                self._drop_lock()
+                self.owner = before
+            raise
+
+    def _after_error(self, batch: list[Any], error: BaseException) -> None:
+        if len(batch) > 1 and not isinstance(error, (sqlite3.OperationalError, OSError)):
             for op in batch:  # one of them is at fault
                 _reset(op)
                 self._commit([op])
             return
-        found = schema.provider_error(self.path, "write", error)
         trace.provider_failed(hub=self.path, operation="commit", error=error)
+        found = schema.provider_error(self.path, "write", error)
         for op in batch:
             op.error = found
         self._loop.call_soon_threadsafe(self._deliver, batch)
@@ -170,16 +180,18 @@ class Writer(threading.Thread):
             start = end
 
     def _apply_turns(self, db: sqlite3.Connection, turns: list[TurnOp]) -> None:
+        late = [op for op in turns if op.owner != self.owner]
+        if late:
+            for op in late:
+                op.error = _refusal(op)
+            turns = [op for op in turns if op.owner == self.owner]
         db.execute("savepoint turns")
         try:
             apply_turns(db, self.owner, turns)
         except Refused:
             db.execute("rollback to turns")
             if len(turns) == 1:
-                op = turns[0]
-                op.error = LockLostError(
-                    f"the turn of instance {op.owned.id!r} was refused: another worker or a client has changed it since it was locked"
-                )
+                turns[0].error = _refusal(turns[0])
             else:
                 for op in turns:
                     _reset(op)
@@ -230,18 +242,25 @@ class Writer(threading.Thread):
         if not self.owner or time.monotonic() < self._renew_at:
             return
         self._renew_at = time.monotonic() + self.lease / 3
+        db = self._db
+        assert db is not None
         try:
-            assert self._db is not None
-            self._db.execute("begin immediate")
-            lost = self._check_owner(self._db)
-            self._db.execute("update owners set expires=? where id=?", (time.time() + self.lease, self.owner))
-            self._db.execute("commit")
-            if lost:
-                self._loop.call_soon_threadsafe(self._lost)
-        except sqlite3.Error as error:
-            if self._db is not None and self._db.in_transaction:
-                self._db.execute("rollback")
+            with self._transaction(db):
+                lost = self._check_owner(db)
+                db.execute("update owners set expires=? where id=?", (time.time() + self.lease, self.owner))
+        except (sqlite3.Error, OSError) as error:
             trace.renew_failed(instance_id="*", kind="owner", error=error)
+            return
+        if lost:
+            self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        self._loop.call_soon_threadsafe(self._announce_lost, self.owner)
+
+    def _announce_lost(self, owner: int) -> None:
+        """In the loop's thread."""
+        self._known_owner = owner
+        self._lost()
 
     def _give_up_owner(self) -> None:
         if not self.owner or self._db is None:
@@ -273,7 +292,7 @@ class Writer(threading.Thread):
                 if gone:
                     self._take_over(gone)
                     changed = True
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             trace.provider_failed(hub=self.path, operation="look around", error=error)
             return
         if changed:
@@ -293,13 +312,8 @@ class Writer(threading.Thread):
 
     def _take_over(self, gone: list[int]) -> None:
         assert self._db is not None
-        self._db.execute("begin immediate")
-        try:
+        with self._transaction(self._db):
             instances, activities = take_over(self._db, gone)
-            self._db.execute("commit")
-        except BaseException:
-            self._db.execute("rollback")
-            raise
         for owner in gone:
             trace.owner_dead(owner=str(owner), instances=instances, activities=activities)
 
@@ -328,7 +342,14 @@ class RegisterOp(Op):
     def apply(self, db: sqlite3.Connection, owner: int) -> int:
         if not self.writer.owner:
             self.writer.become_owner(self.lease)
+            self.writer._known_owner = self.writer.owner
         return self.writer.owner
+
+
+def _refusal(op: TurnOp) -> LockLostError:
+    return LockLostError(
+        f"the turn of instance {op.owned.id!r} was refused: another worker or a client has changed it since it was locked"
+    )
 
 
 def _reset(op: Any) -> None:
