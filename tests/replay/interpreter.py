@@ -185,11 +185,9 @@ async def _shield(machine: Machine, node: Node) -> None:
 
 
 async def _saga(machine: Machine, key: int, node: Node) -> None:
-    def undo(done: int) -> Awaitable[int]:
-        return work(done + 1000, machine.steps)
-
     async with Saga() as saga:
-        machine.mark(await saga.do(work(key, machine.steps), undo=undo))
+        call = work(key, machine.steps)
+        machine.mark(await saga.do(call, undo=lambda done: work(done + 1000, machine.steps)))
         saga.compensate(child, [key + 2000])
         await machine.run(node)
 
