@@ -186,8 +186,8 @@ async def _shield(machine: Machine, node: Node) -> None:
 
 async def _saga(machine: Machine, key: int, node: Node) -> None:
     async with Saga() as saga:
-        call = work(key, machine.steps)
-        machine.mark(await saga.do(call, undo=lambda done: work(done + 1000, machine.steps)))
+        done = await saga.do(work(key, machine.steps), undo=lambda done: work(done + 1000, machine.steps))
+        machine.mark(done)
         saga.compensate(child, [key + 2000])
         await machine.run(node)
 

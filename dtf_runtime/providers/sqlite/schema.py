@@ -11,6 +11,7 @@ from dtf_runtime.errors import InvalidArgumentError, ProviderError
 from dtf_runtime.tracing import events as trace
 
 SCHEMA_VERSION = 1
+_SMALLEST_PAGE = 512  # bytes; no SQLite database is shorter
 APPLICATION_ID = 0x44544631  # "DTF1"
 
 _V1 = """
@@ -118,12 +119,13 @@ def _text(data: bytes) -> str:
 
 
 def _refuse_other_files(path: str) -> None:
-    """SQLite itself would take a very short file for an empty database, and write over it."""
+    """SQLite itself would take a very short file for an empty database, and write over it; a longer foreign one it refuses.
+
+    By size alone: the file must never be opened but by SQLite. Closing any descriptor of it drops all locks that this process holds on it
+    (POSIX), and the next client that leaves would then delete the write-ahead log under a live worker."""
     file = Path(path)
-    if file.is_file() and file.stat().st_size:
-        with file.open("rb") as stream:
-            if stream.read(16) != b"SQLite format 3\0":
-                raise ProviderError(f"{path} is not an SQLite database: it is left alone. Name another file.")
+    if file.is_file() and 0 < file.stat().st_size < _SMALLEST_PAGE:
+        raise ProviderError(f"{path} is not an SQLite database: it is left alone. Name another file.")
 
 
 def _refuse_other_programs(db: sqlite3.Connection, path: str) -> None:
