@@ -1,4 +1,4 @@
-"""How an execution ends: by its code (rules 11 to 13), stuck, or only for this worker (eviction, rule 21)."""
+"""How an execution ends: by its code (rules 11 to 13), or stuck. Leaving memory is closing.py."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dtf_runtime.replay.execution import Execution
 
 _RECENT = 100  # message ids that a new execution still recognises
-_MOST_CLOSES = 20
 
 
 class Outcome(msgspec.Struct):
@@ -73,7 +72,7 @@ def conclude(execution: "Execution") -> None:
     execution.loop.steps_left = 100_000
     execution.loop.drain()
     _trace_unseen(execution)
-    evict(execution)
+    execution.evict()
 
 
 def _of_main(execution: "Execution") -> Outcome:
@@ -184,38 +183,3 @@ def _trace(execution: "Execution", name: str, error: BaseException) -> None:
     trace.unawaited_failure(
         instance_id=execution.instance_id, execution_id=execution.execution_id, call=name, error=error
     )
-
-
-def evict(execution: "Execution") -> None:
-    """Closes every coroutine, newest first, so that none reaches the garbage collector: its `finally` would run there, for real."""
-    from dtf_runtime.replay.execution import EVICTING
-
-    execution.mode = EVICTING
-    loop = execution.loop
-    asyncio._set_running_loop(loop)
-    for call in execution.failed_calls:
-        call._log_traceback = False
-    for task in reversed(list(loop.tasks.values())):
-        setattr(task, "_log_destroy_pending", False)  # noqa: B010 (asyncio's own flag, unknown to type checkers)
-        if not task.done():
-            loop.context.copy().run(_close, execution, task)
-    loop.clear()
-    loop.tasks.clear()
-
-
-def _close(execution: "Execution", task: Any) -> None:
-    coroutine = task.get_coro()
-    for _ in range(_MOST_CLOSES):
-        try:
-            waited_for = coroutine.throw(GeneratorExit())
-        except BaseException:
-            return
-        if waited_for is not None:
-            waited_for._asyncio_future_blocking = False
-    _unclosable.append(coroutine)
-    trace.coroutine_would_not_close(
-        instance_id=execution.instance_id, execution_id=execution.execution_id, coroutine=repr(coroutine)
-    )
-
-
-_unclosable: list[Any] = []  # kept, so that they never run

@@ -19,7 +19,7 @@ from dtf_runtime.errors import DurableTaskError, ForbiddenCallError, NonDetermin
 from dtf_runtime.model import history as h
 from dtf_runtime.model import messages as m
 from dtf_runtime.model.commit import InstanceRecord
-from dtf_runtime.replay import decisions, ending, guard, matching, rewinding
+from dtf_runtime.replay import closing, decisions, ending, guard, matching, rewinding
 from dtf_runtime.replay.context import OrchestrationContext
 from dtf_runtime.replay.futures import EventCall, NumberedCall, ReplayExit
 from dtf_runtime.replay.inputs import FEEDERS, hold
@@ -278,4 +278,5 @@ class Execution:
 
     def evict(self) -> None:
         """Drops the live instance without running any of its code (rule 21). The caller is inside `turns()`."""
-        ending.evict(self)
+        self.mode = EVICTING
+        closing.close_all(self)

@@ -85,6 +85,7 @@ class DurableTask(asyncio.Task[Any]):
 
     def __init__(self, coro: Any, *, loop: "DurableLoop", name: str, context: Any, hash_: int) -> None:
         self._hash = hash_  # before Task.__init__, which puts the task into a set
+        self.context = context
         super().__init__(coro, loop=loop, name=name, context=context)
 
     def __hash__(self) -> int:

@@ -137,7 +137,7 @@ class Instance:
         return [event for event in self.history if isinstance(event, kind)]
 
     # -- messages to it
-    def completed(self, number: int, result: object = None, attempt: int = 1) -> m.ActivityResult:
+    def completed(self, number: int, result: object = 0, attempt: int = 1) -> m.ActivityResult:
         return m.ActivityResult(
             execution_id=self.record.execution_id, number=number, attempt=attempt, result=_raw(result)
         )
@@ -151,7 +151,7 @@ class Instance:
         self,
         number: int,
         status: OrchestrationStatus = OrchestrationStatus.COMPLETED,
-        result: object = None,
+        result: object = 0,
         error: BaseException | None = None,
         attempt: int = 1,
     ) -> m.ChildResult:

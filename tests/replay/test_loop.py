@@ -43,7 +43,9 @@ def _nothing() -> None: ...
         lambda loop: loop.stop(),
     ],
 )
-def test_a_call_of_the_loop_that_replay_cannot_repeat_is_refused_and_names_the_way_out(use: Callable[[Any], Any]) -> None:
+def test_a_call_of_the_loop_that_replay_cannot_repeat_is_refused_and_names_the_way_out(
+    use: Callable[[Any], Any],
+) -> None:
     seen: list[BaseException] = []
 
     @orchestration(registry=Registry())
@@ -129,7 +131,7 @@ async def test_equal_deadlines_fire_in_the_order_they_were_made() -> None:
 def test_a_spinning_orchestration_fails_its_turn_and_says_which_limit_it_met() -> None:
     @orchestration(registry=Registry())
     async def spinning(ctx: OrchestrationContext) -> None:
-        while True:  # noqa: ASYNC110 - there is nothing to wait for
+        while True:
             await asyncio.sleep(0)
 
     instance = Instance(spinning, max_steps=500)
