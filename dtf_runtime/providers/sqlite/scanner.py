@@ -133,8 +133,9 @@ class Scanner:
     def _claimed(self, op: ScanOp) -> dict[int, Owned]:
         hub, new = self._hub, {}
         for n, id_, x, execution, name, version, revision, deliveries, is_suspect, record in op.claimed:
-            if n in hub.owned:
-                continue
+            if n in hub.owned:  # it had no owner in the file: another process replaced it, what is held here is old
+                hub.forget(n)
+                hub.cancel_instance(n)
             owned = Owned(n, id_, x, execution, name, version, revision)
             owned.deliveries = deliveries
             owned.record = None if record is None else record_of(record)
