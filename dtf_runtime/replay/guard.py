@@ -93,7 +93,7 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
     if not draining or event not in _FORBIDDEN:
         return
     state = draining.get(threading.get_ident())
-    if state is None or state.execution is None or _in_machinery(sys._getframe(1)):
+    if state is None or state.execution is None or _is_time_zone(event, args) or _in_machinery(sys._getframe(1)):
         return
     execution = state.execution
     raise execution.forbidden(
@@ -106,6 +106,14 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
 
 def _first(args: tuple[Any, ...]) -> str:
     return f" {args[0]!r}"[:120] if args and isinstance(args[0], str) else ""
+
+
+def _is_time_zone(event: str, args: tuple[Any, ...]) -> bool:
+    """zoneinfo reads its files in C, with no frame of its own to be seen."""
+    zoneinfo = sys.modules.get("zoneinfo")
+    if zoneinfo is None or event != "open" or not isinstance(args[0], str) or args[1] not in ("r", "rb"):
+        return False
+    return args[0].startswith(tuple(f"{folder}/" for folder in zoneinfo.TZPATH))
 
 
 def _in_machinery(frame: FrameType | None) -> bool:

@@ -19,6 +19,7 @@ from dtf_runtime.model.state import ParentLink
 from dtf_runtime.replay.execution import Execution
 from dtf_runtime.replay.loop import turns
 
+MADE: list["Instance"] = []  # in this test; none may be left to the garbage collector (rule 21)
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
@@ -52,6 +53,7 @@ class Instance:
         self.rows: list[bytes] = []
         self.commits: list[Commit] = []
         self.live: Execution | None = None
+        MADE.append(self)
 
     # -- turns
     def turn(self, *messages: m.Message, after: float = 0.0) -> Commit:

@@ -15,7 +15,7 @@ from dtf_runtime import OrchestrationStatus
 from dtf_runtime.model import history as h
 from dtf_runtime.model import messages as m
 from dtf_runtime.model.commit import Commit
-from tests.replay.instance import Instance, raised
+from tests.replay.instance import MADE, Instance, raised
 from tests.replay.interpreter import Node, program
 
 LONGEST = 160  # messages
@@ -219,6 +219,7 @@ def sent(instance: Instance) -> list[Any]:
 
 
 def check_program(node: Node, seed: int, pace: float) -> None:
+    MADE.clear()
     line, messages = straight(node, seed, pace)
     other = troubled(node, seed, pace, messages)
     note = f"program {node!r}, seed {seed}, pace {pace}"

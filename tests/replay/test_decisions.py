@@ -236,7 +236,8 @@ def test_decisions_of_every_kind_share_one_counter() -> None:
     instance = Instance(made(all_kinds))
     instance.turn()
     instance.turn(instance.due(5), after=1)
-    numbers = [(event.kind, event.number) for event in instance.history if isinstance(event, h.DECISIONS)]
+    decisions: list[Any] = [event for event in instance.history if isinstance(event, h.DECISIONS)]
+    numbers = [(event.kind, event.number) for event in decisions]
     assert numbers == [
         ("TaskScheduled", 1),
         ("SubOrchestrationCreated", 2),

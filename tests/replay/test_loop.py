@@ -218,7 +218,7 @@ def test_an_async_generator_left_open_is_dropped_without_running() -> None:
     instance = Instance(leaving)
     instance.turn()
     instance.turn(instance.completed(1, 7))
-    del instance.live
+    instance.live = None
     gc.collect()
     assert instance.output == 7 and ran == []
 
