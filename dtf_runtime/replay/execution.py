@@ -207,7 +207,7 @@ class Execution:
         if self.mode != RUNNING or self.main is None:
             return
         asyncio._set_running_loop(self.loop)
-        guard.at(self)
+        watched = guard.at(self)
         try:
             self.loop.drain()
             if self.main.done() or self.fatal is not None:
@@ -216,7 +216,7 @@ class Execution:
                 self.outcome = ending.stuck(self)
                 self._end()
         finally:
-            guard.at(None)
+            watched.execution = None
 
     def _end(self) -> None:
         if self.fatal is not None and not isinstance(self.fatal, ForbiddenCallError):

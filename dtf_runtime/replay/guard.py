@@ -81,12 +81,12 @@ def leave() -> None:
     draining.pop(threading.get_ident(), None)
 
 
-def at(execution: Any) -> None:
-    """The draining thread now runs this execution (None: our own code again)."""
-    state = draining.get(threading.get_ident())
-    if state is not None:
-        state.execution = execution
-        state.since = time.monotonic() if execution is not None else 0.0
+def at(execution: Any) -> Draining:
+    """The draining thread now runs this execution, until `execution` of the answer is None again."""
+    state = draining.get(threading.get_ident()) or Draining()
+    state.since = time.monotonic()
+    state.execution = execution
+    return state
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:
