@@ -4,8 +4,13 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from dtf_runtime.dispatchers import commits
 from dtf_runtime.dispatchers.activity_context import ActivityContext
 from dtf_runtime.dispatchers.profiles import Profile
+from dtf_runtime.model.commit import Commit
+from dtf_runtime.model.history import decode_events, encode_events
 from dtf_runtime.providers.sqlite import turns, writer
 from dtf_runtime.providers.sqlite.instances import CreateOp, create_all
 from dtf_runtime.providers.sqlite.rows import execute_rows
@@ -31,14 +36,19 @@ def _keeps_what_was_consumed() -> None:
 
 
 def _applies_twice() -> None:
-    """A turn with an activity's result is written to history twice."""
-    write = turns._write_history
+    """The last turn of an instance has an activity's result twice in history."""
+    turn = commits.turn
 
-    def twice(db: Any, ops: Any) -> None:
-        write(db, ops)
-        write(db, [op for op in ops if op.task_keys])
+    def twice(execution: Any, history: Any, messages: Any, at: Any) -> Commit:
+        commit = turn(execution, history, messages, at)
+        events = decode_events(commit.history) if commit.status.is_final and commit.history else []
+        for event in [event for event in events if event.kind == "TaskCompleted"]:
+            events.append(msgspec.structs.replace(event, event_id=events[-1].event_id + 1))
+            commit.history_length += 1
+        commit.history = encode_events(events) if events else commit.history
+        return commit
 
-    setattr(turns, "_write_history", twice)  # noqa: B010
+    setattr(commits, "turn", twice)  # noqa: B010
 
 
 def _gives_new_keys() -> None:

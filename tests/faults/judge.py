@@ -29,6 +29,7 @@ class Evidence:
     applied: Mapping[str, Sequence[Applied]]  # by instance, in the order of history
     runs: Sequence[Run]
     durable: frozenset[str]
+    unreadable: Sequence[str] = ()  # errors of histories
     died: int
 
 
@@ -48,6 +49,7 @@ def judge(evidence: Evidence) -> Verdict:
     verdict = Verdict()
     for instance in evidence.accepted:
         _look_at_end(instance, evidence, verdict)
+    verdict.lost.extend(evidence.unreadable)
     for instance, applied in evidence.applied.items():
         _look_at_history(instance, applied, evidence.runs, verdict)
     _look_at_repeats(evidence, verdict)

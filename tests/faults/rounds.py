@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dtf_runtime import InstanceState, OrchestrationQuery, TaskHubClient, connect
+from dtf_runtime import InstanceState, OrchestrationQuery, ProviderError, TaskHubClient, connect
 from tests.faults import flows
 from tests.faults.judge import Applied, Evidence, Verdict, as_applied, judge
 from tests.faults.oracle import accepted_of, lines_of, runs_of
@@ -64,6 +64,7 @@ class Round:
         self.log = folder / "worker.log"
         self.dice = random.Random(plan_.seed)
         self.accepted: list[str] = []
+        self.unreadable: list[str] = []
         self._tended: set[str] = set()
         self._tending: list[asyncio.Task[None]] = []
 
@@ -181,6 +182,7 @@ class Round:
             runs=runs_of(self.oracle),
             durable=durable,
             died=died,
+            unreadable=self.unreadable,
         )
 
     async def _applied(self, client: TaskHubClient) -> dict[str, list[Applied]]:
@@ -192,8 +194,12 @@ class Round:
         async for state in client.query(OrchestrationQuery(page_size=1000)):
             found[state.instance_id] = []
             for execution in executions.get(state.instance_id, ()):
-                events = await client.get_history(state.instance_id, execution)
-                found[state.instance_id] += as_applied(execution, events)
+                try:
+                    events = await client.get_history(state.instance_id, execution)
+                except ProviderError as error:
+                    self.unreadable.append(str(error))
+                else:
+                    found[state.instance_id] += as_applied(execution, events)
         return found
 
 

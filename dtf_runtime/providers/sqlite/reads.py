@@ -14,10 +14,11 @@ from dtf_runtime.providers.sqlite import instances
 from dtf_runtime.providers.sqlite.rows import from_micros, to_micros
 from dtf_runtime.tracing import events as trace
 
+_LENGTH = "case when e.x=i.x then i.length else e.length end"
 _STATE = (
     "i.id, e.execution, i.name, e.version, case when e.x=i.x then i.status else e.status end,"
     " case when e.x=i.x then i.created else e.created end, case when e.x=i.x then i.updated else e.completed end,"
-    " e.completed, i.scheduled, i.parent, i.tags, e.failure, case when e.x=i.x then i.length else e.length end,"
+    f" e.completed, i.scheduled, i.parent, i.tags, e.failure, {_LENGTH},"
     " e.input, e.output, i.custom"
 )
 _ANY = "e.x in (select i.x union all select x from executions where n=i.n and earlier is not null)"
@@ -37,6 +38,8 @@ def state_of(row: tuple[Any, ...]) -> InstanceState:
         for value in row:
             if isinstance(value, str) and not value.isascii():
                 value.encode()  # a text that was damaged in the file can't be
+        if row[1] is None:
+            raise ValueError("what it runs is missing")
         return _state_of(row)
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         trace.row_set_aside(table="instances", key=repr(row[0]), error=error, instance_id=repr(row[0]))
@@ -87,7 +90,7 @@ def _state_of(row: tuple[Any, ...]) -> InstanceState:
 def get(db: sqlite3.Connection, instance_id: str, execution_id: str | None) -> InstanceState | None:
     if execution_id is None:
         row = db.execute(
-            f"select {_STATE} from instances i join executions e on e.x=i.x where i.id=?", (instance_id,)
+            f"select {_STATE} from instances i left join executions e on e.x=i.x where i.id=?", (instance_id,)
         ).fetchone()
     else:
         row = db.execute(
@@ -100,18 +103,24 @@ def get(db: sqlite3.Connection, instance_id: str, execution_id: str | None) -> I
 def history(db: sqlite3.Connection, instance_id: str, execution_id: str | None) -> list[HistoryEvent] | None:
     """None: no such execution."""
     row = db.execute(
-        f"select e.x from instances i join executions e on {_ANY if execution_id else 'e.x=i.x'} where i.id=?"
+        f"select e.x, {_LENGTH} from instances i join executions e on {_ANY if execution_id else 'e.x=i.x'} where i.id=?"
         + (" and e.execution=?" if execution_id else ""),
         (instance_id,) if execution_id is None else (instance_id, execution_id),
     ).fetchone()
-    return None if row is None else _events(db, row[0], instance_id)
+    return None if row is None else _events(db, row[0], instance_id, row[1])
 
 
-def _events(db: sqlite3.Connection, x: int, instance_id: str) -> list[HistoryEvent]:
+def _events(db: sqlite3.Connection, x: int, instance_id: str, length: int) -> list[HistoryEvent]:
+    """All of them, one after another, up to `length` at least: a hole must not look like a history."""
     rows = db.execute("select events from history where x=? order by revision, k", (x,)).fetchall()
     try:
-        return decode_rows(row for (row,) in rows)
-    except (msgspec.MsgspecError, UnicodeError, TypeError) as error:
+        events = decode_rows(row for (row,) in rows)
+        first = events[0].event_id if events else 0
+        places = [event.event_id for event in events]
+        if places != list(range(first, first + len(events))) or first + len(events) < length:
+            raise ValueError(f"of its {length} events some are missing or not in their place")
+        return events
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
         trace.row_set_aside(table="history", key=str(x), error=error, instance_id=instance_id)
         raise ProviderError(
             f"the history of instance {instance_id!r} can't be read by this version: {error}. It is kept as it is: run the version that "
@@ -125,14 +134,14 @@ def load(
     db.execute("begin")
     try:
         row = db.execute(
-            f"select i.x, i.revision, {instances.RECORD} from instances i join executions e on e.x=i.x where i.id=?",
+            f"select i.x, i.revision, i.length, {instances.RECORD} from instances i join executions e on e.x=i.x where i.id=?",
             (instance_id,),
         ).fetchone()
-        if row is None or row[1] != revision or row[3] != execution_id:
+        if row is None or row[1] != revision or row[4] != execution_id:
             raise LockLostError(
                 f"instance {instance_id!r} has moved on since it was locked; another worker goes on with it"
             )
-        return _record(row[2:], instance_id), _events(db, row[0], instance_id)
+        return _record(row[3:], instance_id), _events(db, row[0], instance_id, row[2])
     finally:
         db.execute("commit")
 
@@ -184,7 +193,7 @@ def page(
         where += f" and (i.created, i.n) {beyond} (?, ?)"
         parameters.extend((created, n))
     rows = db.execute(
-        f"select i.created, i.n, {_STATE} from instances i join executions e on e.x=i.x where {where}"
+        f"select i.created, i.n, {_STATE} from instances i left join executions e on e.x=i.x where {where}"
         f" order by i.created {order}, i.n {order} limit ?",
         (*parameters, query.page_size + 1),
     ).fetchall()

@@ -109,7 +109,7 @@ def open_database(path: str, *, synchronous: str = "full") -> sqlite3.Connection
         db.execute("pragma temp_store=memory")
         db.text_factory = _text
         return db
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise provider_error(path, "open", error) from error
 
 
@@ -158,7 +158,7 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
             trace.hub_migrated(hub=path, old=version, new=SCHEMA_VERSION)
         else:
             trace.hub_created(hub=path, schema_version=SCHEMA_VERSION)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise provider_error(path, "migrate", error) from error
 
 
@@ -191,7 +191,7 @@ def _is_current(db: sqlite3.Connection, path: str) -> bool:
 def provider_error(path: str, doing: str, error: BaseException) -> ProviderError:
     """Says what to do for the usual causes."""
     text = str(error) if isinstance(error, (sqlite3.Error, OSError)) else f"{type(error).__name__}: {error}"
-    if "not a database" in text or "malformed" in text or "encrypted" in text:
+    if any(sign in text for sign in ("not a database", "malformed", "encrypted", "UnicodeDecodeError")):
         hint = "The file is damaged or foreign and was kept: restore a backup beside it (`dtf backup` makes one), or `sqlite3 FILE .recover`."
     elif "full" in text:
         hint = "Free some space: nothing was lost, work goes on from the last commit."

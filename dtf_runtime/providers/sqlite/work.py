@@ -6,18 +6,14 @@ takes over sets it to null, and from then on every guard of the old owner fails.
 
 import sqlite3
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
-import msgspec
-
 from dtf_runtime.errors import InvalidStateError
-from dtf_runtime.model.messages import decode_task
 from dtf_runtime.model.state import OrchestrationQuery, PurgeResult
 from dtf_runtime.providers.sqlite import instances, reads
 from dtf_runtime.providers.sqlite.instances import Op
 from dtf_runtime.providers.sqlite.rows import FRESH_KEY, select_rows
-from dtf_runtime.tracing import events as trace
+from dtf_runtime.providers.sqlite.unreadable import definition, is_text, readable_record, set_aside
 
 SUSPECT = 3  # deliveries after which work runs alone, so that it takes no neighbour with it
 _NEXT_SUSPECT = 20_000  # microseconds until it is looked whether the next suspected activity may run
@@ -90,8 +86,8 @@ class ScanOp(Op):
         )
         for key, body, holder, due, *instance in rows:
             n = instance[0]
-            if not _is_text(body):
-                _set_aside("messages", key, instance[1], "its text is damaged")
+            if not is_text(body):
+                set_aside("messages", key, instance[1], "its text is damaged")
                 continue
             if holder is None and n not in wanted:
                 if (due is not None and due > self.now) or not self._may_claim(instance, wanted):
@@ -121,7 +117,7 @@ class ScanOp(Op):
         for n, row in wanted.items():
             record = None
             if row[6] == 0:
-                record = _readable_record(db, n)
+                record = readable_record(db, n)
                 if record is None:
                     continue
             suspect = row[7] >= SUSPECT
@@ -141,8 +137,8 @@ class ScanOp(Op):
             (self.now,),
         )
         for row in rows:
-            definition = _definition(row)
-            if definition is None or not self.knows_activity(*definition):
+            name_and_version = definition(row)
+            if name_and_version is None or not self.knows_activity(*name_and_version):
                 continue
             if row[4] >= SUSPECT:
                 if suspect_runs is None:
@@ -169,47 +165,6 @@ class ScanOp(Op):
         if self.suspects_wait:
             found.append(self.now + _NEXT_SUSPECT)
         return min((due for due in found if due is not None), default=None)
-
-
-def _readable_record(db: sqlite3.Connection, n: int) -> tuple[Any, ...] | None:
-    """None: this version can't read it. It stays where it is, unclaimed, and the others go on."""
-    row: tuple[Any, ...] | None = db.execute(
-        f"select {instances.RECORD} from instances i join executions e on e.x=i.x where i.n=?", (n,)
-    ).fetchone()
-    if row is None:
-        _set_aside("executions", n, "", "it has no execution")
-        return None
-    try:
-        instances.record_of(row)
-    except (msgspec.MsgspecError, ValueError, TypeError) as error:
-        _set_aside("executions", n, row[0], str(error))
-        return None
-    return row
-
-
-def _is_text(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        return value.isascii() or bool(value.encode())
-    except UnicodeEncodeError:
-        return False
-
-
-@lru_cache(maxsize=1_000)
-def _set_aside(table: str, key: int, instance_id: str, error: str) -> None:
-    """Said once, though each scan comes by."""
-    trace.row_set_aside(table=table, key=str(key), error=error, instance_id=instance_id)
-
-
-def _definition(row: tuple[Any, ...]) -> tuple[str, str] | None:
-    """None: this version can't read it. It stays where it is, and the others go on."""
-    try:
-        task = decode_task(row[6])
-    except (msgspec.MsgspecError, ValueError, TypeError) as error:
-        _set_aside("tasks", row[0], row[2] or "", str(error))
-        return None
-    return task.name, task.version
 
 
 def _runs_suspect(db: sqlite3.Connection, owner: int) -> bool:
