@@ -46,6 +46,19 @@ async def test_an_event_of_an_unknown_kind_in_history_stops_its_instance_alone(f
         assert (await client.handle("odd").result(40))[1] == 1, "the version that can read it goes on"
 
 
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+async def test_a_history_that_lacks_a_row_is_an_error_wherever_the_hole_is(file: File, place: str) -> None:
+    async with file.both() as client:
+        await (await client.start("steps", 3, instance_id="one")).result(20)
+        assert len(await client.get_history("one")) == (await client.handle("one").state()).history_length
+    rows = [k for (k,) in file.rows("select k from history order by revision")]
+    assert len(rows) >= 3
+    _changed(file, "delete from history where k=?", {"first": rows[0], "middle": rows[1], "last": rows[-1]}[place])
+    async with file.client() as client:
+        with pytest.raises(ProviderError, match=r"history of instance 'one'.*missing"):
+            await client.get_history("one")
+
+
 @pytest.mark.parametrize(
     "body",
     [b'{"kind":"Telegram","text":"stop"}', b"{not json", b"\xff\xfe"],

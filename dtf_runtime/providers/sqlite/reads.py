@@ -111,13 +111,12 @@ def history(db: sqlite3.Connection, instance_id: str, execution_id: str | None) 
 
 
 def _events(db: sqlite3.Connection, x: int, instance_id: str, length: int) -> list[HistoryEvent]:
-    """All of them, one after another, up to `length` at least: a hole must not look like a history."""
+    """All of them, from 0, one after another, `length` at least: a hole, at the beginning too, must not look like a history."""
     rows = db.execute("select events from history where x=? order by revision, k", (x,)).fetchall()
     try:
         events = decode_rows(row for (row,) in rows)
-        first = events[0].event_id if events else 0
         places = [event.event_id for event in events]
-        if places != list(range(first, first + len(events))) or first + len(events) < length:
+        if places != list(range(len(events))) or len(events) < length:
             raise ValueError(f"of its {length} events some are missing or not in their place")
         return events
     except (msgspec.MsgspecError, ValueError, TypeError) as error:

@@ -108,7 +108,7 @@ class Case:
         self, answer: "asyncio.Future[Any]", item: OrchestrationWorkItem, status: OrchestrationStatus, **changes: Any
     ) -> None:
         key = (item.instance_id, item.execution_id)
-        length = self._lengths[key]
+        length = 0 if changes.get("rewrite") else self._lengths[key]  # positions count from 0; a rewrite begins anew
         recorded: h.HistoryEvent = h.PatchRecorded(event_id=length, timestamp=now(), change_id=f"turn {item.revision}")
         if item.record is not None:
             recorded = h.ExecutionStarted(
