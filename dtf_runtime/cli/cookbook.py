@@ -41,7 +41,9 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Copy a recipe into a folder, this one by default."""
         target = copy_recipe(name.removesuffix(".py"), folder, force=force)
-        emit({"file": str(target)}) if session.json else note(f"copied to {target}; run it: dtf run {target}")
+        emit({"file": str(target)}) if session.json else note(
+            f"copied to {target}; run it: python {target}, its first lines say how"
+        )
 
 
 def folder_of_recipes() -> Path:

@@ -229,6 +229,7 @@ class OrchestrationDispatcher:
 
     async def _fail(self, item: OrchestrationWorkItem, error: BaseException) -> None:
         """Ends the instance without running its code."""
+        self._backoffs.pop(item.instance_id, None)
         try:
             record, history = await self._service.load(item)
         except LockLostError:

@@ -1,6 +1,6 @@
 """From a Commit to its operation, and what is handed over once that is on disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dtf_runtime.errors import ProviderError
 from dtf_runtime.model.commit import Commit, InstanceRecord
@@ -142,8 +142,8 @@ class Committer:
                 else:
                     hub.arrived(target.n, send.message, key)
 
-    def _cancel(self, n: int, execution: str, numbers: object) -> None:
-        wanted = set(numbers)  # type: ignore[call-overload]
+    def _cancel(self, n: int, execution: str, numbers: Iterable[int]) -> None:
+        wanted = set(numbers)
         self._hub.running.cancel(n, execution, wanted)
         for item in (*self._hub.tasks, *self._hub.passed):
             if item.lease[1] == n and item.execution_id == execution and item.task.number in wanted:

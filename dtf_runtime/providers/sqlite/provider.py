@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
 
 from msgspec import Raw
 
@@ -51,7 +50,7 @@ class SqliteService:
         if synchronous not in ("full", "normal"):
             raise InvalidArgumentError(f'synchronous must be "full" or "normal", not {synchronous!r}')
         self.url = url
-        self.path = _path_of(url)
+        self.path = schema.path_of(url)
         self.synchronous = synchronous
         self._clock = clock
         self._lease = lease
@@ -155,9 +154,7 @@ class SqliteService:
 
     async def _read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         if self._reader is None:
-            raise ProviderError(
-                f"the hub {self.url} is not open: enter a TaskHubClient or TaskHubWorker first (`async with`)"
-            )
+            raise _not_open(self.url)
 
         def run() -> _T:
             assert self._read_db is not None
@@ -170,9 +167,7 @@ class SqliteService:
 
     def _open_hub(self) -> Hub:
         if self._reader is None:
-            raise ProviderError(
-                f"the hub {self.url} is not open: enter a TaskHubClient or TaskHubWorker first (`async with`)"
-            )
+            raise _not_open(self.url)
         return self._hub
 
     # -- client
@@ -406,13 +401,5 @@ class SqliteService:
             await hub.do(ReturnTaskOp(item.lease[0], counts=False))
 
 
-def _path_of(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme != "sqlite" or parts.netloc or parts.query or parts.fragment:
-        raise InvalidArgumentError(f"{url!r} is not of the form sqlite:///orders.db (or sqlite:////var/lib/orders.db)")
-    path = unquote(parts.path)[1:]
-    if not path or path.startswith(":memory:"):
-        raise InvalidArgumentError(
-            f"{url!r} names no file: write sqlite:///orders.db, or memory:// for a hub without one"
-        )
-    return path
+def _not_open(url: str) -> ProviderError:
+    return ProviderError(f"the hub {url} is not open: enter a TaskHubClient or TaskHubWorker first (`async with`)")

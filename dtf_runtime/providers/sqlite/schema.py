@@ -6,6 +6,7 @@ an append-only heap with a small index: clustering it by instance would write on
 
 import sqlite3
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from dtf_runtime.errors import InvalidArgumentError, ProviderError
 from dtf_runtime.tracing import events as trace
@@ -204,3 +205,15 @@ def provider_error(path: str, doing: str, error: BaseException) -> ProviderError
     else:
         hint = "The file was kept as it is."
     return ProviderError(f"{path}: could not {doing}: {text}. {hint}")
+
+
+def path_of(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "sqlite" or parts.netloc or parts.query or parts.fragment:
+        raise InvalidArgumentError(f"{url!r} is not of the form sqlite:///orders.db (or sqlite:////var/lib/orders.db)")
+    path = unquote(parts.path)[1:]
+    if not path or path.startswith(":memory:"):
+        raise InvalidArgumentError(
+            f"{url!r} names no file: write sqlite:///orders.db, or memory:// for a hub without one"
+        )
+    return path

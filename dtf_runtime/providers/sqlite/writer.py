@@ -59,7 +59,6 @@ class Writer(threading.Thread):
         self._lock: FileLock | None = None
         self._renew_at = 0.0
         self._others_at = 0.0
-        self._others = 0
         self._data_version = 0
         self._poll = _SLOWEST_POLL
 
