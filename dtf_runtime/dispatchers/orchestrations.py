@@ -189,6 +189,8 @@ class OrchestrationDispatcher:
             self._cache[execution.instance_id] = execution
             if len(self._cache) > self._most_cached:
                 self._evict_soon(self._cache.popitem(last=False)[1])
+        else:
+            execution.let_go()
 
     # -- what went wrong
     def _turn_failed(self, item: OrchestrationWorkItem, name: str, error: BaseException) -> None:

@@ -276,6 +276,10 @@ class Execution:
         if isinstance(error, BaseException) and not isinstance(error, ReplayExit):
             self.stray_failures.append(error)
 
+    def let_go(self) -> None:
+        """After its end is on disk. Without these three the rest refers to nothing in a circle, so no collector has to come for it."""
+        self.loop = self.context = self.main = None  # type: ignore[assignment]
+
     def evict(self) -> None:
         """Drops the live instance without running any of its code (rule 21). The caller is inside `turns()`."""
         self.mode = EVICTING

@@ -36,7 +36,7 @@ def activity_failed(
 
 
 @_activity(
-    63,
+    140,
     INFO,
     "%(name)s, task %(task_id)s of %(instance_id)s, is tried again in %(delay).3f s, attempt %(attempt)s: %(error)s",
 )
@@ -53,7 +53,7 @@ def activity_retried(
     """The policy's verdict, stored; `attempt` is the one that follows. Children too."""
 
 
-@_activity(64, INFO, "activity %(name)s cancelled, task %(task_id)s of %(instance_id)s: %(reason)s")
+@_activity(141, INFO, "activity %(name)s cancelled, task %(task_id)s of %(instance_id)s: %(reason)s")
 def activity_cancelled(
     *, instance_id: str, execution_id: str, name: str, task_id: int, reason: str = "", attempt: int = 1
 ) -> None:
@@ -61,7 +61,7 @@ def activity_cancelled(
 
 
 @_activity(
-    65,
+    142,
     WARNING,
     "activity %(name)s timed out after %(timeout)s s, task %(task_id)s of %(instance_id)s, attempt %(attempt)s",
 )
@@ -78,7 +78,7 @@ def activity_timed_out(
     """`kind` is `timeout` or `heartbeat_timeout`."""
 
 
-@_activity(66, INFO, "activity %(name)s handed back, task %(task_id)s of %(instance_id)s: %(reason)s")
+@_activity(63, INFO, "activity %(name)s handed back, task %(task_id)s of %(instance_id)s: %(reason)s")
 def activity_handed_back(
     *, instance_id: str, execution_id: str, name: str, task_id: int, reason: str = "the worker stops", attempt: int = 1
 ) -> None:
@@ -86,7 +86,7 @@ def activity_handed_back(
 
 
 @_activity(
-    67,
+    143,
     WARNING,
     "a heartbeat of activity %(name)s was not stored, task %(task_id)s of %(instance_id)s: %(error)s",
 )

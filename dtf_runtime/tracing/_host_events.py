@@ -9,22 +9,22 @@ _dispatcher = Source("dispatcher")
 _provider = Source("provider")
 
 
-@_worker(10, INFO, "worker %(worker)s started on %(hub)s")
+@_worker(11, INFO, "worker %(worker)s started on %(hub)s")
 def worker_started(*, worker: str, hub: str, orchestrations: int = 0, activities: int = 0) -> None:
     """It takes work from now on; the counts are those of the definitions it can run."""
 
 
-@_worker(11, INFO, "worker %(worker)s is stopping, grace %(grace)s s")
+@_worker(12, INFO, "worker %(worker)s is stopping, grace %(grace)s s")
 def worker_stopping(*, worker: str, grace: float, reason: str = "") -> None:
     """It takes no new work and waits for what runs."""
 
 
-@_worker(12, INFO, "worker %(worker)s stopped")
+@_worker(13, INFO, "worker %(worker)s stopped")
 def worker_stopped(*, worker: str, handed_back: int = 0) -> None:
     """Nothing of it runs any more."""
 
 
-@_worker(13, ERROR, "worker %(worker)s: %(where)s failed: %(error)s")
+@_worker(100, ERROR, "worker %(worker)s: %(where)s failed: %(error)s")
 def worker_error(*, worker: str, where: str, error: BaseException | str) -> None:
     """Something of the worker itself failed, not of one instance; it goes on if it can."""
 
@@ -34,13 +34,13 @@ def dispatcher_started(*, dispatcher: str, worker: str, slots: int = 0) -> None:
     """`dispatcher` is `orchestration` or `activity`; 0 slots: no limit."""
 
 
-@_dispatcher(21, WARNING, "%(dispatcher)s dispatcher could not lock work, next try in %(delay)s s: %(error)s")
+@_dispatcher(25, WARNING, "%(dispatcher)s dispatcher could not lock work, next try in %(delay)s s: %(error)s")
 def lock_failed(*, dispatcher: str, delay: float, error: BaseException | str) -> None:
     """The provider failed when it was asked for work."""
 
 
 @_dispatcher(
-    22,
+    101,
     WARNING,
     "commit of instance %(instance_id)s refused: %(reason)s; the turn is dropped and run again from what is stored",
 )
@@ -48,18 +48,18 @@ def commit_refused(*, instance_id: str, execution_id: str, reason: str = "the lo
     """Another worker has or had the instance; what this one computed is not stored."""
 
 
-@_dispatcher(23, ERROR, "a turn of instance %(instance_id)s failed: %(error)s")
+@_dispatcher(29, ERROR, "a turn of instance %(instance_id)s failed: %(error)s")
 def turn_failed(*, instance_id: str, execution_id: str = "", name: str = "", error: BaseException | str) -> None:
     """The turn, not the instance: it stays as it is stored and is tried again."""
 
 
-@_dispatcher(24, WARNING, "work of instance %(instance_id)s abandoned for %(delay)s s: %(reason)s")
+@_dispatcher(102, WARNING, "work of instance %(instance_id)s abandoned for %(delay)s s: %(reason)s")
 def work_abandoned(*, instance_id: str, reason: str, delay: float, execution_id: str = "", name: str = "") -> None:
     """Given back to the provider, to be taken again after `delay` by any worker; `name` when it is an activity's."""
 
 
 @_dispatcher(
-    25,
+    103,
     WARNING,
     "no code here for %(kind)s %(name)s %(version)s, which instance %(instance_id)s needs; register it, "
     "or start a worker that has it",
@@ -71,7 +71,7 @@ def missing_definition(
 
 
 @_dispatcher(
-    26,
+    104,
     ERROR,
     "instance %(instance_id)s failed as poison after %(deliveries)s deliveries, message set aside: %(error)s",
 )
@@ -82,7 +82,7 @@ def poison_set_aside(
 
 
 @_dispatcher(
-    27,
+    105,
     WARNING,
     "a turn of instance %(instance_id)s (%(name)s) has held the worker's thread for %(seconds).1f s:\n%(stack)s",
 )
@@ -90,81 +90,81 @@ def blocked_thread(*, instance_id: str, seconds: float, stack: str, execution_id
     """Longer than `blocked_after`; `stack` is where it hangs. Move blocking work into an activity."""
 
 
-@_provider(28, ERROR, "a row of %(table)s (%(key)s) can't be read and was set aside: %(error)s")
+@_provider(150, ERROR, "a row of %(table)s (%(key)s) can't be read and was set aside: %(error)s")
 def row_set_aside(*, table: str, key: str, error: BaseException | str, instance_id: str = "") -> None:
     """This version can't read it; it is kept, and its instance does not run."""
 
 
-@_dispatcher(29, WARNING, "the worker's event loop was %(seconds).2f s late; something blocks it")
+@_dispatcher(106, WARNING, "the worker's event loop was %(seconds).2f s late; something blocks it")
 def loop_lag(*, seconds: float, worker: str = "") -> None:
     """Timers and renewals of every instance here were late by that much."""
 
 
-@_dispatcher(30, INFO, "%(dispatcher)s dispatcher of worker %(worker)s stopped")
+@_dispatcher(21, INFO, "%(dispatcher)s dispatcher of worker %(worker)s stopped")
 def dispatcher_stopped(*, dispatcher: str, worker: str) -> None:
     """It takes no more work; what it held is committed or given back."""
 
 
-@_dispatcher(70, DEBUG, "%(kind)s lock of %(instance_id)s renewed")
+@_dispatcher(71, DEBUG, "%(kind)s lock of %(instance_id)s renewed")
 def lock_renewed(*, instance_id: str, kind: str, task_id: int = 0, seconds: float = 0.0) -> None:
     """`kind` is `orchestration` or `activity`; `seconds` is how long it now lasts."""
 
 
-@_dispatcher(71, WARNING, "%(kind)s lock of %(instance_id)s not renewed: %(error)s")
+@_dispatcher(72, WARNING, "%(kind)s lock of %(instance_id)s not renewed: %(error)s")
 def renew_failed(*, instance_id: str, kind: str, error: BaseException | str, task_id: int = 0) -> None:
     """Tried again until the lock has run out."""
 
 
-@_provider(72, WARNING, "worker %(owner)s is dead; took over %(instances)s instances and %(activities)s activities")
+@_provider(151, WARNING, "worker %(owner)s is dead; took over %(instances)s instances and %(activities)s activities")
 def owner_dead(*, owner: str, instances: int = 0, activities: int = 0) -> None:
     """Its file lock was free, so its leases are too."""
 
 
-@_provider(73, DEBUG, "another process changed %(hub)s")
+@_provider(152, DEBUG, "another process changed %(hub)s")
 def foreign_change(*, hub: str) -> None:
     """Noticed by the provider's poll; it looks for work."""
 
 
-@_provider(74, WARNING, "lease of %(instance_id)s lost to %(owner)s")
+@_provider(153, WARNING, "lease of %(instance_id)s lost to %(owner)s")
 def lease_lost(*, instance_id: str, owner: str = "another worker", execution_id: str = "", task_id: int = 0) -> None:
     """It ran out, or this process was taken for dead. What is in flight can't be committed."""
 
 
-@_provider(80, INFO, "hub %(hub)s created")
+@_provider(154, INFO, "hub %(hub)s created")
 def hub_created(*, hub: str, schema_version: int = 0) -> None:
     """There was none at that place."""
 
 
-@_provider(81, INFO, "hub %(hub)s opened, schema version %(schema_version)s")
+@_provider(155, INFO, "hub %(hub)s opened, schema version %(schema_version)s")
 def hub_opened(*, hub: str, schema_version: int = 0) -> None:
     """The first client or worker was entered."""
 
 
-@_provider(82, INFO, "hub %(hub)s closed")
+@_provider(156, INFO, "hub %(hub)s closed")
 def hub_closed(*, hub: str) -> None:
     """The last client or worker was left."""
 
 
-@_provider(83, WARNING, "hub %(hub)s migrated from schema version %(old)s to %(new)s")
+@_provider(157, WARNING, "hub %(hub)s migrated from schema version %(old)s to %(new)s")
 def hub_migrated(*, hub: str, old: int, new: int) -> None:
     """Older code refuses it from now on."""
 
 
-@_provider(84, WARNING, "%(operation)s failed on %(hub)s, next try in %(delay)s s: %(error)s")
+@_provider(158, WARNING, "%(operation)s failed on %(hub)s, next try in %(delay)s s: %(error)s")
 def provider_retried(*, hub: str, operation: str, delay: float, error: BaseException | str) -> None:
     """A passing trouble, such as a database that is locked."""
 
 
-@_provider(85, ERROR, "%(operation)s failed on %(hub)s: %(error)s")
+@_provider(159, ERROR, "%(operation)s failed on %(hub)s: %(error)s")
 def provider_failed(*, hub: str, operation: str, error: BaseException | str, instance_id: str = "") -> None:
     """Disk full, file damaged, server gone: the caller gets the error too, and nothing half-done is stored."""
 
 
-@_provider(86, DEBUG, "%(turns)s turns and %(results)s results in one transaction, %(seconds).4f s")
+@_provider(160, DEBUG, "%(turns)s turns and %(results)s results in one transaction, %(seconds).4f s")
 def group_committed(*, turns: int, results: int = 0, seconds: float = 0.0) -> None:
     """One write of the group commit."""
 
 
-@_worker(89, WARNING, "%(what)s failed in tracing and was left out: %(error)s")
+@_worker(107, WARNING, "%(what)s failed in tracing and was left out: %(error)s")
 def tracing_failed(*, what: str, error: BaseException | str) -> None:
     """A span sink raised; the work it watched goes on."""

@@ -7,8 +7,8 @@ An entry goes through logger `dtf_runtime.worker`, `.dispatcher`, `.orchestratio
 record carries `dtf_event` (the name), `dtf_event_id` and `dtf` (the fields). Off, a call costs one `isEnabledFor`.
 `error` takes the exception itself, whose traceback then goes with the record, or a text. Durations are in seconds.
 
-Ids: 10-19 worker, 20-39 dispatchers, 40-59 orchestrations, 60-67 activities, 68-79 suspend, locks and leases, 80-99 the
-rest. Their meaning never changes and none is used again. `docs/tracing.md` lists them all.
+Ids up to 99 are those of the same events in the C# Durable Task Framework; from 100 on they are our own: 100 worker and dispatchers, 110
+orchestrations, 140 activities, 150 providers. Their meaning never changes and none is used again. `docs/tracing.md` lists them all.
 """
 
 from dtf_runtime.tracing._activity_events import *  # noqa: F403

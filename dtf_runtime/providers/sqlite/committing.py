@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dtf_runtime.errors import ProviderError
 from dtf_runtime.model.commit import Commit, InstanceRecord
 from dtf_runtime.model.state import OrchestrationStatus
+from dtf_runtime.providers.sqlite.alarms import Alarms
 from dtf_runtime.providers.sqlite.hub import Hub
 from dtf_runtime.providers.sqlite.inbox import Owned
 from dtf_runtime.providers.sqlite.rows import to_micros
@@ -15,8 +16,9 @@ _RETRY = 1.0  # seconds after a group failed
 
 
 class Committer:
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, alarms: Alarms) -> None:
         self._hub = hub
+        self._alarms = alarms
 
     def submit(self, owned: Owned, commit: Commit, done: Callable[[BaseException | None], None]) -> None:
         hub = self._hub
@@ -72,6 +74,8 @@ class Committer:
         owned.deliveries = 0
         owned.busy = False
         owned.revision += 1
+        if commit.withdrawn_timers:
+            self._alarms.withdraw(owned, op.execution, commit.withdrawn_timers)
         if hub.suspect is owned:
             hub.suspect = None
             hub.scan()
@@ -121,8 +125,9 @@ class Committer:
                 )
             else:
                 hub.due_at(to_micros(commit.at if task.due is None else task.due))
-        for _, timer in op.timers:
-            hub.due_at(to_micros(timer.fire_at))
+        if not commit.status.is_final:
+            for key, timer in op.timers:
+                self._alarms.add(owned, op.execution, key, timer)
         if commit.cancelled_tasks:
             self._cancel(owned.n, op.execution, commit.cancelled_tasks)
         for n, x, start, ours in op.children:

@@ -19,6 +19,7 @@ from dtf_runtime.model.history import HistoryEvent
 from dtf_runtime.model.messages import ActivityResult, Message, StartExecution, encode_message
 from dtf_runtime.model.state import InstanceState, OrchestrationQuery, OrchestrationStatus, PurgeResult
 from dtf_runtime.providers.sqlite import reads, schema
+from dtf_runtime.providers.sqlite.alarms import Alarms
 from dtf_runtime.providers.sqlite.committing import Committer
 from dtf_runtime.providers.sqlite.hub import Hub
 from dtf_runtime.providers.sqlite.inbox import Owned, Watched
@@ -60,6 +61,7 @@ class SqliteService:
         self._read_db: sqlite3.Connection | None = None
         self._hub: Hub
         self._scanner: Scanner
+        self._alarms: Alarms
         self._committer: Committer
 
     # -- life
@@ -75,7 +77,8 @@ class SqliteService:
         loop = asyncio.get_running_loop()
         self._hub = Hub(self.url, self._clock, self._lease)
         self._scanner = Scanner(self._hub)
-        self._committer = Committer(self._hub)
+        self._alarms = Alarms(self._hub)
+        self._committer = Committer(self._hub, self._alarms)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="dtf-sqlite-reader")
         try:
             await loop.run_in_executor(self._reader, self._open_reader)
@@ -116,6 +119,7 @@ class SqliteService:
         writer = hub.open_writer()
         assert reader is not None
         self._scanner.close()
+        self._alarms.close()
         if hub.is_owner:
             try:
                 await hub.do(ReleaseOp(hub.unkept_results(hub.owned.values()), None, hub.micros()))

@@ -12,6 +12,7 @@ from msgspec import Raw
 from dtf_runtime.errors import FailureDetails, ProviderError
 from dtf_runtime.model.messages import decode_message, decode_task
 from dtf_runtime.model.state import OrchestrationStatus
+from dtf_runtime.providers.sqlite.alarms import LONGEST_SLEEP, SLACK
 from dtf_runtime.providers.sqlite.hub import Hub, report
 from dtf_runtime.providers.sqlite.inbox import Owned, stop
 from dtf_runtime.providers.sqlite.instances import record_of
@@ -22,7 +23,6 @@ from dtf_runtime.tracing import events as trace
 
 _MOST_CLAIMED = 100  # instances a scan, so that processes share
 _RETRY = 1.0  # seconds after a group failed
-_SLACK = 0.0002  # seconds: a timer must not be early
 
 
 class Scanner:
@@ -49,7 +49,7 @@ class Scanner:
         if micros <= now:
             self.scan()
             return
-        at = hub.loop.time() + (micros - now) / 1_000_000 + _SLACK
+        at = hub.loop.time() + min((micros - now) / 1_000_000 + SLACK, LONGEST_SLEEP)
         if self._wake is None or at < self._wake_at:
             if self._wake is not None:
                 self._wake.cancel()

@@ -25,7 +25,7 @@ from dtf_runtime.providers.sqlite.work import take_over
 from dtf_runtime.tracing import events as trace
 
 GROUP = 64  # turns; more would make what a kill repeats longer
-_FASTEST_POLL, _SLOWEST_POLL = 0.010, 0.050  # seconds
+_FASTEST_POLL, _SLOWEST_POLL = 0.010, 0.250  # seconds; after a second of silence a bare wake-up is all that costs
 _FIRST_TURN = 0.0005  # seconds that a group waits for the first turn of an instance that it creates
 _CHECK_OTHERS = 0.5  # seconds between looks at the locks of other processes
 _STOP: Any = object()
@@ -61,6 +61,7 @@ class Writer(threading.Thread):
         self._others_at = 0.0
         self._data_version = 0
         self._poll = _SLOWEST_POLL
+        self._look_at = 0.0
 
     def submit(self, op: Any) -> None:
         if type(op) is TurnOp:
@@ -115,7 +116,7 @@ class Writer(threading.Thread):
 
     def _patience(self) -> float | None:
         if self.watching:
-            self._poll = min(self._poll * 1.5, _SLOWEST_POLL)
+            self._poll = min(self._poll * 1.25, _SLOWEST_POLL)
             return self._poll
         return None if not self.owner else max(0.0, self._renew_at - time.monotonic())
 
@@ -279,14 +280,16 @@ class Writer(threading.Thread):
 
     # -- other processes
     def _look_around(self) -> None:
-        if not self.watching or self._db is None:
+        now = time.monotonic()
+        if not self.watching or self._db is None or now < self._look_at:
             return
+        self._look_at = now + _FASTEST_POLL
         try:
             version = self._read_data_version()
             changed = version != self._data_version
             self._data_version = version
-            if time.monotonic() >= self._others_at:
-                self._others_at = time.monotonic() + _CHECK_OTHERS
+            if now >= self._others_at:
+                self._others_at = now + _CHECK_OTHERS
                 gone = self._gone()
                 if gone:
                     self._take_over(gone)

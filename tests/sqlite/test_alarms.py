@@ -1,0 +1,57 @@
+"""Timers that are kept in memory while they are due soon."""
+
+import asyncio
+import logging
+import sqlite3
+
+import pytest
+
+from dtf_runtime import OrchestrationContext, Registry, TaskHubClient, TaskHubWorker, activity, connect, orchestration
+from tests.scenarios.support import utc_now
+from tests.sqlite.conftest import File
+
+_ROUNDS = 200
+
+
+@activity(registry=Registry())
+async def as_long_as_the_limit(seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    return "answered"
+
+
+@orchestration(registry=Registry())
+async def photo_finish(ctx: OrchestrationContext, seconds: float) -> str:
+    try:
+        async with asyncio.timeout(seconds):
+            return await as_long_as_the_limit(seconds)
+    except TimeoutError:
+        return "too late"
+
+
+@orchestration(registry=Registry())
+async def early(ctx: OrchestrationContext, seconds: float) -> float:
+    due = ctx.now().timestamp() + seconds
+    await asyncio.sleep(seconds)
+    return utc_now().timestamp() - due
+
+
+async def test_a_timer_that_fires_while_it_is_being_withdrawn_costs_no_turn(
+    file: File, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Registry().add(photo_finish, as_long_as_the_limit)
+    caplog.set_level(logging.WARNING, "dtf_runtime.dispatcher")
+    service = connect(file.url)
+    async with TaskHubWorker(service, registry=registry), TaskHubClient(service) as client:
+        handles = [await client.start(photo_finish, 0.05 + 0.0001 * n) for n in range(_ROUNDS)]
+        ends = [await handle.result(timeout=60) for handle in handles]
+    assert {"answered", "too late"} >= set(ends)
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+async def test_no_timer_is_early_and_none_leaves_a_row(file: File) -> None:
+    service = connect(file.url)
+    async with TaskHubWorker(service, registry=Registry().add(early)), TaskHubClient(service) as client:
+        handles = [await client.start(early, 0.02 + 0.001 * (n % 100)) for n in range(_ROUNDS)]
+        late = [await handle.result(timeout=60) for handle in handles]
+    assert min(late) >= 0
+    assert sqlite3.connect(file.path).execute("select count(*) from messages").fetchone() == (0,)
