@@ -122,6 +122,20 @@ REMOVALS = (
         "tests/replay/test_time_and_order.py",
     ),
     Removal(
+        "timer not early, in memory",
+        _SQLITE + "alarms.py",
+        "due, now = to_micros(timer.fire_at), ",
+        "due, now = to_micros(timer.fire_at) - 3_000_000, ",
+        "tests/sqlite/test_alarms.py tests/scenarios/test_timers.py",
+    ),
+    Removal(
+        "a withdrawn timer is not delivered",
+        _SQLITE + "alarms.py",
+        "and entry[0].number in gone",
+        "and entry[0].number in ()",
+        "tests/sqlite/test_alarms.py",
+    ),
+    Removal(
         "timer not early",
         _SQLITE + "work.py",
         '" where m.due<=? and (i.owner=? or',

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import time
 
 import pytest
 
@@ -21,11 +22,11 @@ async def as_long_as_the_limit(seconds: float) -> str:
 
 @orchestration(registry=Registry())
 async def photo_finish(ctx: OrchestrationContext, seconds: float) -> str:
-    try:
-        async with asyncio.timeout(seconds):
-            return await as_long_as_the_limit(seconds)
-    except TimeoutError:
-        return "too late"
+    async with asyncio.timeout(seconds + 0.02):
+        answer = await as_long_as_the_limit(seconds)
+        time.sleep(0.04)  # a slow turn: the timer fires before the turn that withdraws it is on disk
+    await as_long_as_the_limit(0)
+    return answer
 
 
 @orchestration(registry=Registry())
@@ -42,9 +43,8 @@ async def test_a_timer_that_fires_while_it_is_being_withdrawn_costs_no_turn(
     caplog.set_level(logging.WARNING, "dtf_runtime.dispatcher")
     service = connect(file.url)
     async with TaskHubWorker(service, registry=registry), TaskHubClient(service) as client:
-        handles = [await client.start(photo_finish, 0.05 + 0.0001 * n) for n in range(_ROUNDS)]
-        ends = [await handle.result(timeout=60) for handle in handles]
-    assert {"answered", "too late"} >= set(ends)
+        for _ in range(5):
+            assert await (await client.start(photo_finish, 0.02)).result(timeout=60) == "answered"
     assert [record.getMessage() for record in caplog.records] == []
 
 
