@@ -21,10 +21,6 @@ class AwsCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     region: str | None = None
     """Such as "eu-west-1"; without one the connection's."""
 
-    def where(self) -> dict[str, str | None]:
-        """`connection` and `region`, as arguments of `aws_call`."""
-        return {"connection": self.connection, "region": self.region}
-
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """One condition of a describe call: any of `values`; several filters must all hold. `name` as AWS writes it: "tag:team", "vpc-id"."""
