@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from rich.table import Table
 
-from cookbook.site_report import SITE, Job, console, follow, is_running, site_report, steps_of, website
+from cookbook.site_report import SITE, WEB, Job, console, follow, is_running, site_report, steps_of, website
 from dtf_runtime import InstanceState, OrchestrationHandle, TaskHubClient, TaskHubWorker
 
 DEADLINE = 55.0  # seconds for all of it
@@ -200,7 +200,7 @@ def work(hub: str) -> None:
         os._exit(0)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    asyncio.run(TaskHubWorker(hub).run())
+    asyncio.run(TaskHubWorker(hub, connections=[WEB]).run())
 
 
 def main() -> int:

@@ -29,7 +29,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from connectors.http import HttpRequest, request
+from connectors.http import HttpConnection, HttpRequest, request
 from dtf_runtime import (
     InstanceState,
     OrchestrationAlreadyExistsError,
@@ -48,6 +48,9 @@ from dtf_runtime import (
 # == The workflow =================================================================================================
 
 AT_ONCE = 3  # pages visited at the same time
+WEB = HttpConnection(
+    allow_private=True
+)  # the addresses come from you, so they may lead to this machine and its network
 visit = request.options(retry=RetryPolicy(max_attempts=5, first_interval=1.0, backoff_coefficient=2.0))
 
 
@@ -141,7 +144,7 @@ console = Console()
 async def main(options: argparse.Namespace) -> int:
     job = Job(list(dict.fromkeys(options.urls)), options.out, options.patience)
     service = connect(options.hub)
-    async with TaskHubWorker(service), TaskHubClient(service) as client:
+    async with TaskHubWorker(service, connections=[WEB]), TaskHubClient(service) as client:
         try:
             handle = await client.start(site_report, job, instance_id=options.id)
         except OrchestrationAlreadyExistsError:  # started earlier: the worker has already taken it up

@@ -3,6 +3,8 @@
 Importing it loads no SDK and no HTTP library.
 """
 
+from connectors.core.addresses import AddressRefused
+from connectors.core.bodies import BodyTooLarge
 from connectors.core.clients import client_of, forget_clients
 from connectors.core.connections import Connection, resolve, using
 from connectors.core.effects import Declaration, Effect, Mutation, call_key, declaration_of, declare
@@ -25,9 +27,11 @@ from connectors.core.secret import Secret
 
 __all__ = [
     "DEFAULT_RETRY",
+    "AddressRefused",
     "AlreadyExists",
     "Ambiguous",
     "AuthenticationFailed",
+    "BodyTooLarge",
     "CapacityUnavailable",
     "Conflict",
     "Connection",

@@ -1,45 +1,38 @@
-"""The HTTP connector: one activity, `http.request`, and the errors it ends with.
+"""The HTTP connector: any API, any file on the web, pages and long-running operations. Its errors are those of `connectors.core`.
 
 Importing it loads no HTTP library; the first request does.
 """
 
+from connectors.core.connections import settings, variable
 from connectors.http.activities import request
-from connectors.http.errors import (
-    Ambiguous,
-    AuthenticationFailed,
-    BodyTooLarge,
-    Conflict,
-    HttpError,
-    InvalidRequest,
-    MissingLibrary,
-    NotFound,
-    Permanent,
-    Throttled,
-    ThrottledAfter,
-    Transient,
-    TransientAfter,
-)
-from connectors.http.models import HttpRequest, HttpResponse
+from connectors.http.credentials import HttpConnection
+from connectors.http.errors import UnexpectedAnswer
+from connectors.http.models import Check, HttpRequest, HttpResponse, Part
 from dtf_runtime import ConnectorInfo
 
 __all__ = [
     "CONNECTOR",
-    "Ambiguous",
-    "AuthenticationFailed",
-    "BodyTooLarge",
-    "Conflict",
-    "HttpError",
+    "Check",
+    "HttpConnection",
     "HttpRequest",
     "HttpResponse",
-    "InvalidRequest",
-    "MissingLibrary",
-    "NotFound",
-    "Permanent",
-    "Throttled",
-    "ThrottledAfter",
-    "Transient",
-    "TransientAfter",
+    "Part",
+    "UnexpectedAnswer",
     "request",
 ]
 
-CONNECTOR = ConnectorInfo(name="http", version="1", activities=(request,))
+CONNECTOR = ConnectorInfo(
+    name="http",
+    version="1",
+    activities=(request,),
+    connection=HttpConnection,
+    environment={
+        variable(HttpConnection, "default", field.name): str(field.metadata["help"])
+        for field in settings(HttpConnection)
+        if field.name != "resolver"
+    }
+    | {
+        "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY": "proxies, where the connection names none",
+        "SSL_CERT_FILE, SSL_CERT_DIR": "certificates to trust",
+    },
+)

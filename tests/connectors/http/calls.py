@@ -5,17 +5,27 @@ from typing import Any
 
 import pytest
 
-from connectors.http.errors import HttpError
-from connectors.http.models import HttpRequest, HttpResponse
-from connectors.http.transport import send
+from connectors.core import ConnectorError
+from connectors.http import HttpConnection, HttpRequest, HttpResponse
+from connectors.http.client import send
 from connectors.http.wire import prepare
 
+LOCAL = HttpConnection(allow_private=True)
+"""Test servers are on this machine, which a connection must allow."""
 
-def call(url: str, method: str = "GET", *, key: str | None = None, timeout: float = 5.0, **more: Any) -> HttpResponse:
-    return asyncio.run(send(prepare(HttpRequest(url=url, method=method, timeout=timeout, **more), key)))
+
+async def call_async(
+    url: str, method: str = "GET", *, key: str | None = None, through: HttpConnection = LOCAL, **more: Any
+) -> HttpResponse:
+    request = HttpRequest(url=url, method=method, **{"timeout": 5.0} | more)
+    return await send(request, prepare(request, through, key), through, mark=key or "test")
 
 
-def failure(url: str, method: str = "GET", *, key: str | None = None, **more: Any) -> HttpError:
-    with pytest.raises(HttpError) as caught:
-        call(url, method, key=key, **more)
+def call(url: str, method: str = "GET", **more: Any) -> HttpResponse:
+    return asyncio.run(call_async(url, method, **more))
+
+
+def failure(url: str, method: str = "GET", **more: Any) -> ConnectorError:
+    with pytest.raises(ConnectorError) as caught:
+        call(url, method, **more)
     return caught.value

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from connectors.core import using
+from tests.connectors.http.calls import LOCAL
 from tests.connectors.http.rude_server import RudeServer
 
 
@@ -11,3 +13,9 @@ from tests.connectors.http.rude_server import RudeServer
 def server() -> Iterator[RudeServer]:
     with RudeServer() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def this_machine_is_allowed() -> Iterator[None]:
+    with using(LOCAL):
+        yield

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from connectors.http import HttpRequest, NotFound, Throttled, Transient, request
+from connectors.core import NotFound, Throttled, Transient
+from connectors.http import HttpRequest, request
 from dtf_runtime import OrchestrationContext, Registry, RetryPolicy, TaskFailedError, orchestration, run
 from tests.connectors.http.rude_server import RudeServer, answer, reset
 
@@ -31,7 +32,7 @@ async def caught(ctx: OrchestrationContext, call: HttpRequest) -> Outcome:
     except TaskFailedError as error:
         failure = error.failure
         kinds = (failure.is_caused_by(kind) for kind in (Transient, Throttled, NotFound))
-        return Outcome(failure.properties["status"], failure.message, *kinds)
+        return Outcome(failure.properties.get("status"), failure.message, *kinds)
     return Outcome(answered.status, answered.text, False, False, False)
 
 

@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 import pytest
 
+from connectors.core import BodyTooLarge, NotFound, Permanent
+from connectors.core.transport import aclose
 from connectors.http import CONNECTOR, HttpRequest, HttpResponse, request
-from connectors.http.errors import BodyTooLarge, NotFound, Permanent
-from connectors.http.transport import aclose
 from tests.connectors.http.calls import call, failure
 from tests.connectors.http.rude_server import RudeServer, answer, raw
 

@@ -1,0 +1,67 @@
+"""Bodies to files, whole or not at all. Written in threads, a megabyte at a time: a slow disk must not hold the event loop."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+_BATCH = 1024 * 1024  # bytes
+
+
+@dataclass(frozen=True)
+class Saved:
+    size: int
+    sha256: str
+
+
+async def append(pieces: AsyncIterator[bytes], file: BinaryIO, *, check: Callable[[int], None]) -> int:
+    """All of it to the file's end. `check` gets the number of bytes so far, before they are written, and may raise. Gives that number."""
+    size, waiting = 0, bytearray()
+    async for piece in pieces:
+        size += len(piece)
+        check(size)
+        waiting += piece
+        if len(waiting) >= _BATCH:
+            await asyncio.to_thread(file.write, bytes(waiting))
+            waiting.clear()
+    if waiting:
+        await asyncio.to_thread(file.write, bytes(waiting))
+    return size
+
+
+async def save(pieces: AsyncIterator[bytes], path: Path, *, mark: str, check: Callable[[int], None]) -> Saved:
+    """The file is there, whole, or as it was before. `mark` names the call, so that its next delivery overwrites what a killed one left."""
+    part = path.with_name(f".{path.name}.{mark}.part")
+    try:
+        with part.open("wb") as file:
+            await append(pieces, file, check=check)
+        return await asyncio.to_thread(finish, part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def finish(part: Path, path: Path) -> Saved:
+    """From a complete part to the file, on disk before it has its name."""
+    digest, size = hashlib.sha256(), 0
+    with part.open("rb+") as file:
+        while data := file.read(_BATCH):
+            digest.update(data)
+            size += len(data)
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    _sync_folder(path.parent)
+    return Saved(size, digest.hexdigest())
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
