@@ -1,6 +1,7 @@
 """What really happened, in a file that the hub knows nothing of: append-only, on disk before the caller goes on.
 
-A line is one JSON object written by one `write`, so that a kill can't tear it. Must never be read by anything that is under test.
+A line is one JSON object written by one `write`. A kill can tear that at the border of a page, and a reader can see half of it: such a line was
+never acknowledged to who wrote it, so what it says has not happened. Must never be read by anything that is under test.
 """
 
 import json
@@ -21,7 +22,9 @@ class Oracle:
         """Gives the line's token: no other line, of whichever process, has it."""
         self._count += 1
         token = f"{os.getpid()}-{self._count}"
-        data = json.dumps({"what": what, "token": token, "pid": os.getpid(), **fields}) + "\n"
+        data = (
+            "\n" + json.dumps({"what": what, "token": token, "pid": os.getpid(), **fields}) + "\n"
+        )  # apart from a torn one
         if os.write(self._file, data.encode()) != len(data):
             raise OSError("the oracle's line was not written whole")
         os.fsync(self._file)
@@ -43,9 +46,16 @@ class Run:
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The whole lines."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    found = []
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            found += [json.loads(line)] if line else []
+        except ValueError:  # torn
+            continue
+    return found
 
 
 def runs_of(path: Path) -> list[Run]:
