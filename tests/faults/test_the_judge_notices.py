@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.judge import Verdict
+from tests.faults.oracle import Oracle, accepted_of
 from tests.faults.rounds import Outcome, Plan, Round
 
 _IMPATIENT = 4.0  # seconds: a broken round need not end
@@ -52,3 +53,12 @@ async def test_an_idempotency_key_that_changes_between_attempts_is_noticed(tmp_p
 async def test_an_instance_that_never_ends_is_stuck(tmp_path: Path) -> None:
     stuck = (await verdict_on(tmp_path, "forgets fanout")).stuck
     assert {text.split()[0].rpartition(":")[2] for text in stuck} == {"fanout"}
+
+
+def test_a_torn_line_of_the_oracle_takes_no_other_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "oracle"
+    Oracle(path).line("accepted", instance="first")
+    with path.open("a") as file:
+        file.write('\n{"what": "accepted", "instance": "to')
+    Oracle(path).line("accepted", instance="second")
+    assert accepted_of(path) == ["first", "second"]
