@@ -5,12 +5,13 @@ requests, answers and signatures: at DEBUG they would write session tokens, and 
 """
 
 import logging
+import os
 import threading
 from dataclasses import dataclass
 from typing import Any
 
 from connectors.aws.connection import AwsConnection
-from connectors.core import InvalidRequest, Secret, client_of
+from connectors.core import InvalidRequest, client_of
 from dtf_runtime.plugins import require
 from dtf_runtime.tracing import redact_value, redactor
 
@@ -60,7 +61,9 @@ class ClientOf:
 
     def __call__(self, connection: AwsConnection) -> Any:
         session = client_of(connection, SessionOf(self.generation))
-        region = self.region or session.region_name or (DEFAULT_REGION if self.service in GLOBAL_SERVICES else None)
+        region = self.region or session.region_name or os.environ.get("AWS_REGION")  # which boto3 itself leaves out
+        if region is None and self.service in GLOBAL_SERVICES:
+            region = DEFAULT_REGION
         if region is None:
             raise InvalidRequest(
                 f"{self.service} needs a region: name one in the call, in AwsConnection(name={connection.name!r}, region=...), "
@@ -146,9 +149,3 @@ class _Masks:
             for text in (frozen.access_key, frozen.secret_key, frozen.token):
                 if text:
                     redact_value(text)
-
-
-def secret_values(connection: AwsConnection) -> tuple[Secret, ...]:
-    """What of a connection is secret."""
-    found = (connection.access_key_id, connection.secret_access_key, connection.session_token)
-    return tuple(secret for secret in (*found, connection.external_id, connection.proxy_url) if secret)

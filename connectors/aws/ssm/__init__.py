@@ -1,0 +1,65 @@
+"""Systems Manager: commands on instances, and the parameter store. Loads no boto3."""
+
+from connectors.aws.ssm.commands import (
+    Agent,
+    CancelCommand,
+    CommandResult,
+    DescribeAgents,
+    DescribeAgentsResult,
+    GetCommandResult,
+    SendCommand,
+    SendCommandResult,
+    cancel_command,
+    describe_agents,
+    get_command_result,
+    send_command,
+)
+from connectors.aws.ssm.parameters import (
+    Image,
+    ParameterName,
+    ParameterReference,
+    PutParameterResult,
+    PutPlainParameter,
+    delete_parameter,
+    get_parameter_reference,
+    parameter_value,
+    put_plain_parameter,
+    resolve_image,
+)
+
+ACTIVITIES = (
+    cancel_command,
+    delete_parameter,
+    describe_agents,
+    get_command_result,
+    get_parameter_reference,
+    put_plain_parameter,
+    resolve_image,
+    send_command,
+)
+
+__all__ = [
+    "ACTIVITIES",
+    "Agent",
+    "CancelCommand",
+    "CommandResult",
+    "DescribeAgents",
+    "DescribeAgentsResult",
+    "GetCommandResult",
+    "Image",
+    "ParameterName",
+    "ParameterReference",
+    "PutParameterResult",
+    "PutPlainParameter",
+    "SendCommand",
+    "SendCommandResult",
+    "cancel_command",
+    "delete_parameter",
+    "describe_agents",
+    "get_command_result",
+    "get_parameter_reference",
+    "parameter_value",
+    "put_plain_parameter",
+    "resolve_image",
+    "send_command",
+]
