@@ -6,25 +6,62 @@ Importing it loads no HTTP library; the first request does.
 from connectors.core.connections import settings, variable
 from connectors.http.activities import request
 from connectors.http.credentials import HttpConnection
+from connectors.http.download import Download, Downloaded, download
 from connectors.http.errors import UnexpectedAnswer
 from connectors.http.models import Check, HttpRequest, HttpResponse, Part
+from connectors.http.pages import (
+    ByCursor,
+    ByLink,
+    ByOffset,
+    ByUrl,
+    FetchPage,
+    Page,
+    Pages,
+    Paginate,
+    fetch_page,
+    paginate,
+)
+from connectors.http.upload import Upload, Uploaded, upload
+from connectors.http.waits import OperationFailed, OperationResult, OperationTimedOut, PollOperation, poll_operation
 from dtf_runtime import ConnectorInfo
 
 __all__ = [
     "CONNECTOR",
+    "ByCursor",
+    "ByLink",
+    "ByOffset",
+    "ByUrl",
     "Check",
+    "Download",
+    "Downloaded",
+    "FetchPage",
     "HttpConnection",
     "HttpRequest",
     "HttpResponse",
+    "OperationFailed",
+    "OperationResult",
+    "OperationTimedOut",
+    "Page",
+    "Pages",
+    "Paginate",
     "Part",
+    "PollOperation",
     "UnexpectedAnswer",
+    "Upload",
+    "Uploaded",
+    "download",
+    "fetch_page",
+    "paginate",
+    "poll_operation",
     "request",
+    "upload",
 ]
 
 CONNECTOR = ConnectorInfo(
     name="http",
     version="1",
-    activities=(request,),
+    activities=(request, fetch_page, download, upload),
+    orchestrations=(paginate, poll_operation),
     connection=HttpConnection,
     environment={
         variable(HttpConnection, "default", field.name): str(field.metadata["help"])

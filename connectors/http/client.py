@@ -61,7 +61,7 @@ async def send(request: HttpRequest, prepared: Prepared, connection: HttpConnect
     response = HttpResponse(
         status=answer.status,
         url=without_grants(answer.url, {connection.api_key_query}),
-        headers=stored_headers(answer),
+        headers=stored_headers(answer, connection),
         body=body,
         elapsed=time.perf_counter() - began,
         request_id=request_id(answer.headers),
@@ -160,8 +160,9 @@ def unexpected(answer: "Answer", prepared: Prepared) -> ConnectorError:
     )
 
 
-def stored_headers(answer: "Answer") -> dict[str, str]:
-    return {name: value for name, value in answer.headers.items() if name not in _NOT_STORED}
+def stored_headers(answer: "Answer", connection: HttpConnection) -> dict[str, str]:
+    """Lower-case names. An API key that a server repeats in the addresses it gives is taken out: the connection adds it again."""
+    return {name: connection.without_key(value) for name, value in answer.headers.items() if name not in _NOT_STORED}
 
 
 def request_id(headers: Mapping[str, str]) -> str:

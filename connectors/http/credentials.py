@@ -1,10 +1,11 @@
 """The connection of the HTTP connector, and what it adds to a request. Credentials go to `base_url`'s own origin and nowhere else."""
 
+import re
 from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 from connectors.core import Connection, ConnectionMissing, Secret
 from connectors.core.route import Resolver, Route, system_resolver
@@ -123,6 +124,15 @@ class HttpConnection(Connection):
             return url
         pair = f"{quote(self.api_key_query, safe='')}={quote(self.api_key.reveal(), safe='')}"
         return f"{url}{'&' if urlsplit(url).query else '?'}{pair}"
+
+    def without_key(self, text: str) -> str:
+        """The text without the API key as `with_key` adds it."""
+        if not (self.api_key and self.api_key_query):
+            return text
+        name, key = re.escape(self.api_key_query), self.api_key.reveal()
+        for form in {key, quote(key, safe=""), quote_plus(key)}:
+            text = re.sub(rf"([?&]){name}={re.escape(form)}(?:&|(?=[>\s#]|$))", r"\1", text)
+        return text
 
 
 def basic(username: str, password: Secret | None) -> str:

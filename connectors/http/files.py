@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,25 @@ def finish(part: Path, path: Path) -> Saved:
     os.replace(part, path)
     _sync_folder(path.parent)
     return Saved(size, digest.hexdigest())
+
+
+def digest(path: Path) -> str:
+    """SHA-256, hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests(path: Path) -> tuple[str, bytes]:
+    """MD5, which many stores make their ETags of, in hex digits; and SHA-256."""
+    with path.open("rb") as file:
+        md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        file.seek(0)
+        return md5, hashlib.file_digest(file, "sha256").digest()
+
+
+def in_digest_header(header: str, sha256: bytes) -> bool:
+    """Whether Repr-Digest or Content-Digest (RFC 9530) names this very content."""
+    return f"sha-256=:{b64encode(sha256).decode()}:" in header.replace(" ", "")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """From an HttpRequest to what is sent: address, headers and bytes, checked before a connection is opened. Reads files of parts, else pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -28,7 +28,7 @@ class Prepared:
     url: str
     headers: dict[str, str]
     """Lower-case names."""
-    content: bytes | None
+    content: bytes | AsyncIterable[bytes] | None
     repeatable: bool
     """Sending it twice does no harm: by its method, or because the server can tell by the idempotency key."""
     key_header: str

@@ -13,7 +13,7 @@ import pytest
 
 from connectors.core import BodyTooLarge, NotFound, Permanent
 from connectors.core.transport import aclose
-from connectors.http import CONNECTOR, HttpRequest, HttpResponse, request
+from connectors.http import CONNECTOR, HttpConnection, HttpRequest, HttpResponse, request
 from tests.connectors.http.calls import call, failure
 from tests.connectors.http.rude_server import RudeServer, answer, raw
 
@@ -230,7 +230,12 @@ def test_importing_the_connector_loads_no_http_library() -> None:
 
 
 def test_the_connector_says_what_it_offers() -> None:
-    assert (CONNECTOR.name, [offered.name for offered in CONNECTOR.activities]) == ("http", ["http.request"])
+    offered = {each.name for each in CONNECTOR.activities} | {each.name for each in CONNECTOR.orchestrations}
+    assert CONNECTOR.name == "http"
+    assert {"http.request", "http.fetch_page", "http.download", "http.upload"} <= offered
+    assert {"http.paginate", "http.poll_operation"} <= offered
+    assert CONNECTOR.connection is HttpConnection
+    assert "DTF_CONNECTION_HTTP_DEFAULT_BEARER_TOKEN" in CONNECTOR.environment
 
 
 def test_input_and_output_survive_being_stored() -> None:
