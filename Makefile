@@ -25,7 +25,7 @@ RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
 
 # Left out on the other interpreters: what holds or breaks on all of them alike.
-CORE := tests $(addprefix --ignore=tests/,packaging typing connectors suborchestrations cookbook bench)
+CORE := tests $(addprefix --ignore=tests/,packaging typing connectors suborchestrations cookbook bench docs azure)
 SOURCES := $(wildcard dtf_runtime connectors suborchestrations cookbook bench)
 SHIPPED := $(filter-out bench,$(SOURCES))
 
