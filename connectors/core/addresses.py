@@ -7,6 +7,7 @@ Sources: IANA's special-purpose registries (RFC 6890), RFC 6052 (NAT64), RFC 305
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -58,7 +59,7 @@ def check_addresses(
     host: str, found: Sequence[str], *, allow_private: bool, allow_hosts: tuple[str, ...]
 ) -> list[Address]:
     """All that a name stands for, judged; one that is refused refuses them all. Raises AddressRefused."""
-    addresses = [ip_address(text.partition("%")[0]) for text in found]
+    addresses = [_unmapped(ip_address(text.partition("%")[0])) for text in found]
     if not _is_named(_plain(host), allow_hosts):
         for address in addresses:
             check_address(host, address, allow_private=allow_private, allow_hosts=allow_hosts)
@@ -111,7 +112,7 @@ def _embedded(address: Address) -> IPv4Address | None:
 def _literal(host: str) -> tuple[Address | None, bool]:
     """The address that the host is, and whether it is written in a way that only inet_aton understands."""
     try:
-        return ip_address(host.strip("[]").partition("%")[0]), False
+        return _unmapped(ip_address(host.partition("%")[0])), False
     except ValueError:
         pass
     parts = host.split(".")
@@ -128,6 +129,11 @@ def _literal(host: str) -> tuple[Address | None, bool]:
         return IPv4Address(head + numbers[-1]), True
     except ValueError:
         return None, True
+
+
+def _unmapped(address: Address) -> Address:
+    """A mapped address is reached as the IPv4 one that it is."""
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def _number(part: str) -> int:
@@ -151,12 +157,10 @@ def _is_within(address: Address | None, allow_hosts: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=256)
 def _parsed(allow_hosts: tuple[str, ...]) -> tuple[frozenset[str], tuple[IPv4Network | IPv6Network, ...]]:
-    names, networks = set(), []
+    names, networks = {_plain(entry) for entry in allow_hosts}, []
     for entry in allow_hosts:
-        try:
+        with suppress(ValueError):  # it is a name
             networks.append(ip_network(entry.strip("[]"), strict=False))
-        except ValueError:
-            names.add(_plain(entry))
     return frozenset(names), tuple(networks)
 
 
