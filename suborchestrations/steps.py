@@ -1,8 +1,8 @@
 """What every ready orchestration shares: a spec with a deadline, steps that others can watch, undoing in reverse, and a plan that changes nothing.
 
-    async with Steps(ctx, spec, ("group", "instance")) as steps:
+    async with Steps(ctx, spec, ("group", "running")) as steps:
         group = await steps.make("group", create_group, CreateGroup(...), assumed=..., undo=remove_group)
-        await steps.look("running", lambda: wait_until_running(...))
+        await steps.wait("running", lambda: wait_until_running(...), assumed=...)
 
 The undo of a step is registered before its call begins, and finds what was made by its tag or name: an answer that never came leaves nothing
 behind. A cancel or the deadline waits for the call that is under way, then undoes. Must never undo what this run did not make.
@@ -19,6 +19,7 @@ import msgspec
 from dtf_runtime import Activity, NonRetriableError, OrchestrationContext, Saga, TaskFailedError
 
 _R = TypeVar("_R")
+_T = TypeVar("_T")
 _LONGEST_DETAIL = 300  # characters
 State = Literal["pending", "running", "done", "failed", "undone", "skipped"]
 
@@ -124,21 +125,27 @@ class Steps:
         return made
 
     async def look(
-        self,
-        name: str,
-        call: Callable[[], Awaitable[_R]],
-        *,
-        assumed: _R | None = None,
-        detail: Callable[[_R], str] = lambda made: "",
+        self, name: str, call: Callable[[], Awaitable[_R]], *, detail: Callable[[_R], str] = lambda found: ""
     ) -> _R:
-        """A call, or a wait, that changes nothing. With `assumed` it is not made in a plan: it asks for what only the real run makes."""
-        if self._spec.plan and assumed is not None:
-            self._set(name, "skipped", "not in a plan")
-            return assumed
+        """A call that changes nothing; made in a plan too."""
         self._begin(name)
         found = await call()
         self._set(name, "done", detail(found))
         return found
+
+    async def wait(
+        self,
+        name: str,
+        call: Callable[[], Awaitable[_R]],
+        *,
+        assumed: _T,
+        detail: Callable[[_R], str] = lambda found: "",
+    ) -> _R | _T:
+        """A look at what only the real run makes. In a plan it is not made, and answers with `assumed`."""
+        if not self._spec.plan:
+            return await self.look(name, call, detail=detail)
+        self._set(name, "skipped", "not in a plan")
+        return assumed
 
     def skip(self, name: str, why: str = "not asked for") -> None:
         self._set(name, "skipped", why)
