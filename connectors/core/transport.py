@@ -292,12 +292,35 @@ class _Pinned(httpcore.AnyIOBackend):
         addresses = [literal] if literal is not None else await _look_up(route, host, port, timeout)
         for address in addresses[:-1]:
             try:
-                return await super().connect_tcp(
-                    str(address), port, min(timeout or _IMPATIENT, _IMPATIENT), local_address, socket_options
+                return _Stream(
+                    await super().connect_tcp(
+                        str(address), port, min(timeout or _IMPATIENT, _IMPATIENT), local_address, socket_options
+                    )
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
-        return await super().connect_tcp(str(addresses[-1]), port, timeout, local_address, socket_options)
+        last = str(addresses[-1])
+        return _Stream(await super().connect_tcp(last, port, timeout, local_address, socket_options))
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection that is closed when its TLS handshake is cancelled; httpcore's own would stay open."""
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
+        self.read = inner.read  # type: ignore[method-assign]
+        self.write = inner.write  # type: ignore[method-assign]
+        self.aclose = inner.aclose  # type: ignore[method-assign]
+        self.get_extra_info = inner.get_extra_info  # type: ignore[method-assign]
+        self._inner = inner
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return await self._inner.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            await self._inner.aclose()
+            raise
 
 
 async def _look_up(route: Route, host: str, port: int, timeout: float | None) -> list[Address]:

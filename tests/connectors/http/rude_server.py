@@ -5,6 +5,7 @@ It runs on a loop of its own in a thread, so that the code under test meets a re
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Awaitable, Callable
@@ -70,10 +71,25 @@ async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await asyncio.sleep(0.01)
 
 
+def endless(head: bytes, piece: bytes) -> Answer:
+    """`piece` again and again, as fast as it is read."""
+
+    async def pour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+
+    return pour
+
+
 class RudeServer:
     """`url = server.on("/path", first, second)`: the first request there gets `first`, every later one the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
+        self.certificates: list[object] = []
+        """Of the callers, one a connection; an empty one of a caller that showed none."""
         self.received: list[Received] = []
         self.connections = 0
         self.open = 0
@@ -86,7 +102,7 @@ class RudeServer:
 
     def on(self, path: str, *answers: Answer) -> str:
         self._answers[path] = list(answers)
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}{path}"
 
     def wait_until_closed(self) -> bool:
         """Whether all connections are gone, within five seconds."""
@@ -119,7 +135,7 @@ class RudeServer:
             self._loop.close()
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._talk, "127.0.0.1", 0, ssl=self.tls, limit=2**20)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         try:
@@ -129,6 +145,7 @@ class RudeServer:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.certificates.append(writer.get_extra_info("peercert"))
         self.open += 1
         try:
             while not writer.is_closing():
