@@ -12,6 +12,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -87,19 +88,35 @@ def variable(cls: type[Connection], name: str, field: str) -> str:
 
 
 def from_environment(cls: type[_C], name: str, environment: Mapping[str, str] = os.environ) -> _C | None:
-    """None when not one of its variables is set. Raises ConnectionMissing for a value that can't be read."""
+    """None when not one of its variables is set. Raises ConnectionMissing for a value that can't be read.
+
+    The same object as long as the variables say the same: it is asked for at every call.
+    """
+    kind: Any = cls  # mypy takes no type[_C] for hashable
+    texts = tuple(environment.get(key) for key in _variables(kind, name))
+    if all(text is None for text in texts):
+        return None
+    made: _C = _made_of(kind, name, texts)
+    return made
+
+
+@lru_cache(maxsize=256)
+def _variables(cls: type[Connection], name: str) -> tuple[str, ...]:
+    return tuple(variable(cls, name, field.name) for field in settings(cls))
+
+
+@lru_cache(maxsize=256)
+def _made_of(cls: type[_C], name: str, texts: tuple[str | None, ...]) -> _C:
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
-    for field in settings(cls):
-        key = variable(cls, name, field.name)
-        text = environment.get(key)
+    for field, text in zip(settings(cls), texts, strict=True):
         if text is None:
             continue
         try:
             values[field.name] = _read(text, hints[field.name])
         except ValueError as error:
-            raise ConnectionMissing(f"{key} can't be read: {error}") from None
-    return cls(name=name, **values) if values else None
+            raise ConnectionMissing(f"{variable(cls, name, field.name)} can't be read: {error}") from None
+    return cls(name=name, **values)
 
 
 def _read(text: str, hint: Any) -> Any:

@@ -44,23 +44,25 @@ class Declaration:
     """What the credentials must be allowed to do, in the service's own terms."""
 
 
-_declarations: dict[tuple[str, str], Declaration] = {}
-
-
 def declare(effect: Effect, how: str = "", *, permissions: tuple[str, ...] = ()) -> Callable[[_A], _A]:
-    """Above `@activity(...)`. `how` may be empty for a read only."""
+    """Above `@activity(...)`. `how` may be empty for a read only.
+
+    It becomes the activity's attribute `declaration`, which is where `dtf connectors describe` looks: the runtime imports no connector.
+    """
 
     def note(activity: _A) -> _A:
         if effect is not Effect.READ and not how:
             raise ValueError(f"{activity.name} must say how it is {effect.value}")
-        _declarations[activity.name, activity.version] = Declaration(effect=effect, how=how, permissions=permissions)
+        vars(activity)["declaration"] = Declaration(effect=effect, how=how, permissions=permissions)
         return activity
 
     return note
 
 
 def declaration_of(activity: "Activity[..., Any]") -> Declaration | None:
-    return _declarations.get((activity.name, activity.version))
+    """None when it declared nothing."""
+    found = vars(activity).get("declaration")
+    return found if isinstance(found, Declaration) else None
 
 
 class Mutation(msgspec.Struct, frozen=True, kw_only=True):

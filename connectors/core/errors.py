@@ -20,6 +20,7 @@ What history stores is the name `connectors.core.NotFound`, wherever the class l
 """
 
 from functools import lru_cache
+from math import isnan
 from typing import Any, ClassVar, Self
 
 from dtf_runtime import NonRetriableError, RetryAfter
@@ -34,7 +35,7 @@ class ConnectorError(Exception):
     may_have_happened: ClassVar[bool] = False
 
     def __new__(cls, *args: Any, retry_after: float | None = None, **kwargs: Any) -> Self:
-        if retry_after is not None and cls._can_wait and not issubclass(cls, RetryAfter):
+        if _believed(retry_after) is not None and cls._can_wait and not issubclass(cls, RetryAfter):
             cls = _waiting(cls)  # type: ignore[arg-type]
         return super().__new__(cls, *args)
 
@@ -55,7 +56,7 @@ class ConnectorError(Exception):
         self.code = code
         self.status = status
         self.request_id = request_id
-        self.retry_after = None if retry_after is None else min(max(retry_after, 0.0), LONGEST_RETRY_AFTER)
+        self.retry_after = _believed(retry_after)
         if self.retry_after is not None:
             self.delay = self.retry_after
         self.properties = properties
@@ -67,6 +68,12 @@ class ConnectorError(Exception):
         """What an orchestration finds in `error.failure.properties`."""
         named = {"code": self.code, "status": self.status, "request_id": self.request_id}
         return {name: value for name, value in named.items() if value not in ("", None)} | self.properties
+
+
+def _believed(retry_after: float | None) -> float | None:
+    if retry_after is None or isnan(retry_after):
+        return None
+    return min(max(float(retry_after), 0.0), LONGEST_RETRY_AFTER)
 
 
 @lru_cache

@@ -5,6 +5,7 @@ from typing import ParamSpec, TypeVar
 
 from connectors.core.errors import CapacityUnavailable, Throttled, Transient
 from dtf_runtime import RetryPolicy
+from dtf_runtime.plugins import require
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -23,7 +24,7 @@ DEFAULT_RETRY = RetryPolicy(
 def blips(call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
     """Calls it up to three times within half a second while it is Transient or Throttled without a `retry_after`. Only where a repeat is safe,
     and in a thread: it sleeps."""
-    import tenacity
+    tenacity = require("tenacity", "http")  # every connector's extra brings it
 
     def is_blip(error: BaseException) -> bool:
         return isinstance(error, (Transient, Throttled)) and error.retry_after is None
@@ -34,4 +35,5 @@ def blips(call: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         wait=tenacity.wait_random_exponential(multiplier=0.05, max=0.25),
         reraise=True,
     )
-    return retrying(call, *args, **kwargs)
+    answer: _R = retrying(call, *args, **kwargs)
+    return answer
