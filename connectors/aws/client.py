@@ -11,9 +11,10 @@ from typing import Any
 
 from connectors.aws.codes import EXPIRED
 from connectors.aws.connection import AwsConnection
-from connectors.aws.errors import mapped
+from connectors.aws.errors import mapped, unmade
 from connectors.aws.session import ClientOf
 from connectors.core import AuthenticationFailed, ConnectorError, Effect, client_of, resolve
+from dtf_runtime import DurableTaskError
 
 _RESENDABLE = frozenset({Effect.READ, Effect.TOKEN, Effect.NATURAL})  # on the wire, without a look in between
 _ATTEMPTS = 2  # all in all, for those
@@ -50,15 +51,12 @@ def aws_call(
     given = {name: value for name, value in (parameters or {}).items() if value is not None}
     for again in (found.refreshes, False):
         generation = _generations.get(found, 0)
+        send = getattr(_client(found, service, region, effect), operation)
         try:
-            answer: dict[str, Any] = getattr(_client(found, service, region, effect), operation)(**given)
+            answer: dict[str, Any] = send(**given)
             return answer
-        except ConnectorError:
-            raise
         except Exception as raised:
             error = mapped(raised, service=service, operation=operation, effect=effect)
-            if error is None:
-                raise
             if not (again and isinstance(error, AuthenticationFailed) and error.code in EXPIRED):
                 raise error from None  # botocore's own text may quote the answer
         _renew(found, generation)
@@ -93,7 +91,12 @@ def request_id(answer: Mapping[str, Any]) -> str:
 
 def _client(found: AwsConnection, service: str, region: str | None, effect: Effect) -> Any:
     attempts = _ATTEMPTS if effect in _RESENDABLE else 1
-    return client_of(found, ClientOf(service, region or found.region, attempts, _generations.get(found, 0)))
+    try:
+        return client_of(found, ClientOf(service, region or found.region, attempts, _generations.get(found, 0)))
+    except (ConnectorError, DurableTaskError):
+        raise
+    except Exception as error:  # making one reads profiles and credentials
+        raise unmade(error, service) from None
 
 
 def _renew(found: AwsConnection, seen: int) -> None:

@@ -53,31 +53,38 @@ def may_repeat(effect: Effect) -> bool:
     return effect in _REPEATABLE
 
 
-def mapped(error: Exception, *, service: str, operation: str, effect: Effect) -> ConnectorError | None:
-    """The kit's error for one of botocore's. None for an exception that isn't botocore's."""
-    from botocore.exceptions import BotoCoreError, ClientError
-    from botocore.parsers import ResponseParserError
+def mapped(error: Exception, *, service: str, operation: str, effect: Effect) -> ConnectorError:
+    """The kit's error for whatever a call of botocore's client raised."""
+    from botocore.exceptions import ClientError
 
     what = f"{service}:{operation}"
     if isinstance(error, ClientError):
         if error.operation_name.lower() != operation.replace("_", "").lower():  # AssumeRole, before the call itself
             what, effect = f"{what} was not sent: sts:{error.operation_name}", Effect.READ
         return _answered(error.response, what, service, effect)
-    if isinstance(error, BotoCoreError | ResponseParserError):
-        return _unanswered(error, what, effect)
-    return None
+    return _unanswered(error, what, effect)
+
+
+def unmade(error: Exception, service: str) -> ConnectorError:
+    """The same where no client could be made, so that nothing was sent."""
+    from botocore.exceptions import BotoCoreError
+
+    if isinstance(error, BotoCoreError):
+        return _unanswered(error, service, Effect.READ)
+    return InvalidRequest(f"no client of {service} can be made: {_readable(str(error))}", code=type(error).__name__)
 
 
 def _answered(response: Mapping[str, Any], what: str, service: str, effect: Effect) -> ConnectorError:
     detail, meta = response.get("Error", {}), response.get("ResponseMetadata", {})
     status = int(meta.get("HTTPStatusCode") or 0)
-    code = str(detail.get("Code") or status or "Unknown")
+    messages = response.get("Messages") or {}  # Route 53 may answer with those alone, and boto3 finds no code in them
+    code = str(detail.get("Code") or ("InvalidChangeBatch" if messages else status) or "Unknown")
     kind = listed(service, code)
     if kind is None:
         kind = Kind.UNKNOWN if status >= 500 or status < 400 else Kind.PERMANENT
         _tell_once(service, code, status, kind)
     cls = _class(kind, effect)
-    said = "" if code in QUOTING else _readable(str(detail.get("Message") or ""))
+    said = "" if code in QUOTING else _readable(str(detail.get("Message") or messages.get("Message") or ""))
     text = f"{what} was refused with {code}" + (f": {said}" if said else "")
     if cls is Ambiguous:
         text = f"{text}. It may have happened all the same: look before it is sent again"
@@ -110,7 +117,9 @@ def _unanswered(error: Exception, what: str, effect: Effect) -> ConnectorError:
     if isinstance(error, boto.CredentialRetrievalError | boto.TokenRetrievalError | boto.MetadataRetrievalError):
         return Transient(f"{what} was not sent: the credentials could not be fetched ({name})", code=name)
     lost = (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError, boto.ChecksumError)
-    if isinstance(error, lost) or not isinstance(error, boto.BotoCoreError):  # ... or an answer that can't be parsed
+    if isinstance(error, lost) or not isinstance(
+        error, boto.BotoCoreError
+    ):  # such as the parser's, KeyErrors among them
         cls = _class(Kind.UNKNOWN, effect)
         return cls(f"{what} was sent and no whole answer came back ({name}): it may have happened", code=name)
     return InvalidRequest(f"{what} can't be sent: {_readable(str(error))}", code=name)

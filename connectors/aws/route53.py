@@ -7,7 +7,7 @@ import msgspec
 
 from connectors.aws.client import aws_call, request_id
 from connectors.aws.models import AwsCall
-from connectors.core import DEFAULT_RETRY, Effect, InvalidRequest, Mutation, NotFound, Permanent, declare
+from connectors.core import DEFAULT_RETRY, Effect, InvalidRequest, Mutation, NotFound, Permanent, Transient, declare
 from dtf_runtime import activity
 
 _PAGES = 1000  # of 100 records
@@ -116,6 +116,8 @@ def delete_record(call: DeleteRecord) -> ChangeResult:
         try:
             return _change(call, call.zone_id, "DELETE", [raw], "")
         except Permanent as error:
+            if error.code == "InvalidChangeBatch" and "do not match" in str(error):
+                raise Transient(f"{error} (it was changed since it was looked up)", code=error.code) from None
             if error.code != "InvalidChangeBatch" or "not found" not in str(error):
                 raise
             break

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from connectors.aws.connection import AwsConnection
@@ -40,6 +41,7 @@ class SessionOf:
         quiet_loggers()
         with _making:
             core = botocore.Session(profile=connection.profile)
+            core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
             if connection.region:
                 core.set_config_variable("region", connection.region)
             if connection.access_key_id is not None:
@@ -86,6 +88,12 @@ def settings(connection: AwsConnection, attempts: int) -> dict[str, Any]:
         s3={"addressing_style": connection.s3_addressing},
     )
     return {"endpoint_url": connection.endpoint_url, "verify": connection.ca_bundle, "config": config}
+
+
+@lru_cache
+def _loader(path: str | None) -> Any:
+    """One for all sessions: it remembers the services' models, which take a second to read and some 30 MB for EC2."""
+    return require("botocore.loaders", "aws").create_loader(path)
 
 
 def quiet_loggers() -> None:
