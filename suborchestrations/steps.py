@@ -147,6 +147,13 @@ class Steps:
         self._set(name, "skipped", "not in a plan")
         return assumed
 
+    async def change(self, activity: Activity[[Any], Any], input: Any) -> Any:
+        """A call that changes something for good, within a step; in a plan it is noted, and answers with None."""
+        if self._spec.plan:
+            self.planned.append(PlannedCall(activity=activity.name, input=msgspec.to_builtins(input)))
+            return None
+        return await activity(input)
+
     def skip(self, name: str, why: str = "not asked for") -> None:
         self._set(name, "skipped", why)
 

@@ -5,7 +5,6 @@ image -> security group -> key pair -> instance profile -> instance (capacity: n
 was lost on the way.
 """
 
-from hashlib import blake2b
 from itertools import product
 from typing import Any
 
@@ -70,6 +69,7 @@ from suborchestrations.ec2.removing import (
     remove_instances,
     remove_key_pair,
     remove_profile,
+    run_of,
 )
 from suborchestrations.steps import Leftover, Steps
 
@@ -94,10 +94,8 @@ async def provision_ec2(ctx: OrchestrationContext, spec: ServerSpec) -> Server:
     not be removed and the commands that do."""
     if not spec.instance_types:
         raise InvalidRequest("provision_ec2 needs at least one instance type")
-    tag = blake2b(f"{ctx.instance_id}\0{ctx.execution_id}".encode(), digest_size=10).hexdigest()
-    run = Run(tag, spec.connection, spec.region, spec.poll_interval)
     async with Steps(ctx, spec, STEPS) as steps:
-        return await _Provision(spec, run, steps).server()
+        return await _Provision(spec, run_of(ctx, spec), steps).server()
 
 
 class _Provision:

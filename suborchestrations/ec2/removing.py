@@ -4,7 +4,10 @@ Each function is content with finding nothing, and may be called again after a f
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
 
 from connectors.aws.ec2 import (
     DeleteSecurityGroup,
@@ -35,7 +38,8 @@ from connectors.aws.iam import (
 from connectors.aws.models import Filter
 from connectors.aws.waits import WaitForInstances, wait_for_instances
 from connectors.core import Conflict, NotFound
-from dtf_runtime import TaskFailedError
+from dtf_runtime import Activity, OrchestrationContext, TaskFailedError
+from suborchestrations.ec2.models import Ec2Spec
 
 RUN_TAG = "dtf:run"
 _ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
@@ -55,6 +59,20 @@ class Run:
     @property
     def mine(self) -> list[Filter]:
         return [Filter(name=f"tag:{RUN_TAG}", values=[self.tag])]
+
+
+Change = Callable[[Activity[[Any], Any], Any], Awaitable[Any]]
+"""Makes a call that changes something, or notes it for a plan."""
+
+
+async def call(activity: Activity[[Any], Any], input: Any) -> Any:
+    return await activity(input)
+
+
+def run_of(ctx: OrchestrationContext, spec: Ec2Spec) -> Run:
+    """Of this execution, so that a restart under the same id has another."""
+    tag = blake2b(f"{ctx.instance_id}\0{ctx.execution_id}".encode(), digest_size=10).hexdigest()
+    return Run(tag, spec.connection, spec.region, spec.poll_interval)
 
 
 async def remove_instances(run: Run) -> None:
@@ -86,13 +104,14 @@ async def remove_instances(run: Run) -> None:
             await asyncio.sleep(run.poll_interval)
 
 
-async def remove_groups(run: Run) -> None:
+async def remove_groups(run: Run, change: Change = call) -> None:
     """A group stays in use for a while after its instance is gone, so this has patience."""
     for group_id in await _groups(run):
         for _ in range(_PATIENCE):
             try:
-                await delete_security_group(
-                    DeleteSecurityGroup(group_id=group_id, connection=run.connection, region=run.region)
+                await change(
+                    delete_security_group,
+                    DeleteSecurityGroup(group_id=group_id, connection=run.connection, region=run.region),
                 )
                 break
             except TaskFailedError as error:
@@ -115,7 +134,7 @@ async def _groups(run: Run) -> list[str]:
     return []
 
 
-async def remove_key_pair(run: Run, name: str) -> None:
+async def remove_key_pair(run: Run, name: str, change: Change = call) -> None:
     call = KeyPairName(name=name, connection=run.connection, region=run.region)
     try:
         found = await describe_key_pair(call)
@@ -124,10 +143,10 @@ async def remove_key_pair(run: Run, name: str) -> None:
             return
         raise
     if found.tags.get(RUN_TAG) == run.tag:
-        await delete_key_pair(call)
+        await change(delete_key_pair, call)
 
 
-async def remove_profile(run: Run, name: str) -> None:
+async def remove_profile(run: Run, name: str, change: Change = call) -> None:
     call = InstanceProfileName(name=name, connection=run.connection, region=run.region)
     try:
         found = await get_instance_profile(call)
@@ -138,26 +157,29 @@ async def remove_profile(run: Run, name: str) -> None:
     if found.tags.get(RUN_TAG) != run.tag:
         return
     for role in found.roles:
-        await remove_role_from_instance_profile(
-            InstanceProfileRole(name=name, role=role, connection=run.connection, region=run.region)
+        await change(
+            remove_role_from_instance_profile,
+            InstanceProfileRole(name=name, role=role, connection=run.connection, region=run.region),
         )
-    await delete_instance_profile(call)
+    await change(delete_instance_profile, call)
 
 
-async def remove_addresses(run: Run) -> None:
+async def remove_addresses(run: Run, change: Change = call) -> None:
     for look in range(_LOOKS):
         found = await describe_addresses(
             DescribeAddresses(filters=run.mine, connection=run.connection, region=run.region)
         )
         for address in found.addresses:
             if address.association_id:
-                await disassociate_address(
+                await change(
+                    disassociate_address,
                     DisassociateAddress(
                         association_id=address.association_id, connection=run.connection, region=run.region
-                    )
+                    ),
                 )
-            await release_address(
-                ReleaseAddress(allocation_id=address.allocation_id, connection=run.connection, region=run.region)
+            await change(
+                release_address,
+                ReleaseAddress(allocation_id=address.allocation_id, connection=run.connection, region=run.region),
             )
         if found.addresses or look + 1 == _LOOKS:
             return
