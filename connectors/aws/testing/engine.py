@@ -1,0 +1,78 @@
+"""One request from beginning to end: seen, refused or executed, told."""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+from connectors.aws.testing.answers import Answer
+from connectors.aws.testing.behaviours import Behaviour
+from connectors.aws.testing.calls import Call
+from connectors.aws.testing.faults import Cut, Faults
+from connectors.aws.testing.wire import Request
+from connectors.aws.testing.world import World
+
+_LONG = frozenset({"sqs:ReceiveMessage"})  # waits in moto, so it must not keep others out
+
+
+class Engine:
+    """Behaviours are asked in their order before moto is, and in the opposite order about its answer."""
+
+    def __init__(self, world: World, behaviours: Sequence[Behaviour]) -> None:
+        self.world = world
+        self.behaviours = behaviours
+        self.faults = Faults()
+        self.calls: list[Call] = []
+        self._lock = threading.RLock()
+
+    def reset(self) -> None:
+        self.faults.clear()
+        with self._lock:
+            self.world.reset()
+            for behaviour in self.behaviours:
+                behaviour.reset()
+            self.calls = []
+
+    def handle(self, request: Request, execute: Callable[[], Answer]) -> Answer:
+        """The answer for the client. Raises Cut when it shall get none."""
+        call = self._seen(request)
+        try:
+            instead = self.faults.pass_through(request, "before")
+            answer = instead or self._answer(request, call, execute)
+            if instead is None:
+                answer = self.faults.pass_through(request, "after", answer) or answer
+        except Cut as cut:
+            call.status = cut.answer.status if cut.answer else 0
+            raise
+        call.status = answer.status
+        return answer
+
+    def _answer(self, request: Request, call: Call, execute: Callable[[], Answer]) -> Answer:
+        with self._lock if request.name not in _LONG else nullcontext():
+            asked: list[Behaviour] = []
+            answer: Answer | None = None
+            for behaviour in self.behaviours:
+                answer = behaviour.before(request)
+                if answer is not None:
+                    break
+                asked.append(behaviour)
+            if answer is None:
+                answer = execute()
+                call.executed = answer.ok
+            for behaviour in reversed(asked):
+                answer = behaviour.after(request, answer)
+            call.status = answer.status
+            return answer
+
+    def _seen(self, request: Request) -> Call:
+        call = Call(
+            service=request.service,
+            operation=request.operation,
+            region=request.region,
+            parameters=request.parameters,
+            actions=list(request.actions),
+            access_key=request.access_key,
+        )
+        with self._lock:
+            self.world.clock.tick()
+            self.calls.append(call)
+        return call
