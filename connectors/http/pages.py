@@ -18,7 +18,7 @@ from connectors.http.errors import UnexpectedAnswer
 from connectors.http.models import HttpRequest, HttpResponse
 from dtf_runtime import OrchestrationContext, activity, orchestration
 
-_LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[\w*!#$&+.^`|~-]+\s*(?:=\s*(?:\"[^\"]*\"|[^\s\";,]+))?)*)")  # RFC 8288
+_LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w*!#$&+.^`|~-]+\s*(?:=\s*(?:\"[^\"]*\"|[^\s\";,]+))?)*)")  # RFC 8288
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s\";,]+))", re.IGNORECASE)
 
 
