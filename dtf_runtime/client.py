@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
+from hashlib import blake2b
 from types import TracebackType, UnionType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
@@ -257,10 +258,23 @@ class TaskHubClient:
     # -- telling them something
     async def raise_event(self, instance_id: str, name: str, payload: object = None) -> None:
         """An external event, for `ctx.wait_for_event(name)`. To a finished instance: dropped and traced. InstanceNotFoundError."""
+        await self._raise(instance_id, name, payload, unique_id())
+
+    async def raise_event_once(self, instance_id: str, name: str, payload: object = None, *, delivery_id: str) -> None:
+        """The kit's: as `raise_event`, but an event with a `delivery_id` that the instance has had is dropped and traced.
+
+        Remembered for all of an execution, and for the last 100 messages over `continue_as_new`; not over a restart. So whoever was
+        killed between sending and noting that it was sent may send again.
+        """
+        check_text(delivery_id, "delivery_id", longest=_LONGEST_NAME)
+        message_id = blake2b(f"{name}\0{delivery_id}".encode(), digest_size=16).hexdigest()
+        await self._raise(instance_id, name, payload, message_id)
+
+    async def _raise(self, instance_id: str, name: str, payload: object, message_id: str) -> None:
         check_instance_id(instance_id)
         check_text(name, "the name of an event", longest=_LONGEST_NAME)
         data = encode(payload, f"the payload of event {name!r}", root="payload")
-        await self._service.send(instance_id, ExternalEvent(id=unique_id(), name=name, payload=Raw(data)))
+        await self._service.send(instance_id, ExternalEvent(id=message_id, name=name, payload=Raw(data)))
 
     async def terminate(self, instance_id: str, reason: str = "", *, recursive: bool = False) -> None:
         """Ends it at once, no code of it runs. `recursive`: its children too, also of one that has finished. InstanceNotFoundError."""
