@@ -21,15 +21,16 @@ class Saved:
 async def append(pieces: AsyncIterator[bytes], file: BinaryIO, *, check: Callable[[int], None]) -> int:
     """All of it to the file's end. `check` gets the number of bytes so far, before they are written, and may raise. Gives that number."""
     size, waiting = 0, bytearray()
-    async for piece in pieces:
-        size += len(piece)
-        check(size)
-        waiting += piece
-        if len(waiting) >= _BATCH:
-            await asyncio.to_thread(file.write, bytes(waiting))
-            waiting.clear()
-    if waiting:
-        await asyncio.to_thread(file.write, bytes(waiting))
+    try:
+        async for piece in pieces:
+            size += len(piece)
+            check(size)
+            waiting += piece
+            if len(waiting) >= _BATCH:
+                batch, waiting = waiting, bytearray()
+                await asyncio.to_thread(file.write, batch)
+    finally:  # what came before it broke off need not come again
+        file.write(waiting)
     return size
 
 
