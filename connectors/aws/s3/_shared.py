@@ -8,7 +8,8 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any
 
 from connectors.aws.client import aws_call
 from connectors.aws.errors import mapped
@@ -61,7 +62,7 @@ def sha256_of(body: bytes) -> bytes:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[BinaryIO]:
+def opened(path: str) -> Iterator[BufferedReader]:
     """A file on the worker, to be read. Raises InvalidRequest for one that can't be."""
     try:
         file = open(path, "rb")  # noqa: SIM115
