@@ -64,7 +64,7 @@ class Outgoing:
     timeout: float = 30.0
     """Seconds for all of it, until the answer is left."""
     idle: float | None = None
-    """Seconds without a byte in either direction."""
+    """Seconds without a byte in either direction, and to wait for a free connection."""
     repeatable: bool = False
     """Sending it twice does no harm."""
     follow_redirects: bool = True
@@ -144,7 +144,7 @@ async def exchange(route: Route, call: Outgoing) -> AsyncIterator[Answer]:
         if not limit.expired():
             raise
         raise _broken(f"no whole answer within {call.timeout:g} s", "timeout", call, progress) from None
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, BadEncoding) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError, BadEncoding) as error:
         # Its text may hold the header or address at fault, so neither it nor the chain may be stored.
         raise _error_of(error, call, progress) from None
 
@@ -167,7 +167,7 @@ async def _follow(route: Route, call: Outgoing, progress: _Progress) -> httpx.Re
         call.url,
         headers={"accept-encoding": ENCODINGS, **call.headers},
         content=call.content,
-        timeout=httpx.Timeout(call.idle, connect=route.connect_timeout, pool=call.timeout),
+        timeout=httpx.Timeout(call.idle, connect=route.connect_timeout),
         extensions={"trace": progress.trace},
     )
     for _ in range(_MOST_REDIRECTS + 1):
@@ -202,7 +202,8 @@ def _leave_behind(onward: httpx.Request, call: Outgoing) -> None:
 def _error_of(error: Exception, call: Outgoing, progress: _Progress) -> ConnectorError:
     """The README of the http connector has a row for each exception of httpx."""
     code = type(error).__name__
-    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)):
+    unsent = isinstance(error, httpx.LocalProtocolError) and not progress.sent
+    if unsent or isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
         return _broken_off(InvalidRequest, f"it can't be sent ({code})", code, call)
     if isinstance(error, httpx.ProxyError):
         if str(error).startswith("407"):
@@ -210,6 +211,8 @@ def _error_of(error: Exception, call: Outgoing, progress: _Progress) -> Connecto
         return _broken_off(Transient, "the proxy made no connection", code, call)
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)) and _is_certificate(error):
         return _broken_off(Permanent, "the server's certificate is not trusted", "certificate", call)
+    if isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ConnectError)):
+        return _broken(f"no connection ({code})", code, call, progress)
     if isinstance(error, httpx.TimeoutException):
         return _broken(f"timed out ({code})", code, call, progress)
     if isinstance(error, httpx.NetworkError):
