@@ -5,6 +5,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.request import getproxies
 
 from connectors.core.secret import Secret
 
@@ -44,3 +45,21 @@ class Route:
     def without_identity(self) -> "Route":
         """For another origin than the one that the client certificate is meant for."""
         return replace(self, client_cert=None, client_key=None, client_key_password=None)
+
+
+def proxies(route: Route) -> dict[str, str | None]:
+    """Patterns as httpx reads them (`all://*example.com`) and the proxy's URL. None, for this machine's own addresses too: no proxy."""
+    found: dict[str, str | None] = dict.fromkeys(("all://localhost", "all://127.0.0.1", "all://[::1]"))
+    if route.proxy is not None:
+        return found | {"all://": route.proxy.reveal()}
+    told = getproxies() if route.trust_env else {}
+    hosts = [host for part in told.get("no", "").split(",") if (host := part.strip())]
+    if "*" in hosts:
+        return {}
+    for scheme in ("http", "https", "all"):
+        if url := told.get(scheme):
+            found[f"{scheme}://"] = url if "://" in url else f"http://{url}"
+    for host in hosts:
+        exact = host.startswith("[") or host.replace(".", "").isdigit() or host.lower() == "localhost"
+        found[host if "://" in host else f"all://{host}" if exact else f"all://*{host}"] = None
+    return found

@@ -13,14 +13,12 @@ every call as it was made. A proxy connects for us, so there names are looked up
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
-from urllib.request import getproxies
 
 from connectors.core.addresses import Address, AddressRefused, check_addresses, check_host
 from connectors.core.bodies import ENCODINGS, BadEncoding, BodyTooLarge, Decoder
@@ -32,10 +30,12 @@ from connectors.core.errors import (
     Permanent,
     Transient,
 )
-from connectors.core.route import Route
-from connectors.core.urls import redact
+from connectors.core.outgoing import Outgoing
+from connectors.core.route import Route, proxies
 from dtf_runtime.plugins import require
 from dtf_runtime.tracing import redactor
+
+__all__ = ["Answer", "Outgoing", "aclose", "exchange"]
 
 require("httpx", "http")
 import httpcore  # noqa: E402
@@ -50,34 +50,6 @@ _HARMLESS_HEADERS = frozenset(  # what may follow a redirect to another origin
     | {"content-length", "content-type", "host", "user-agent", "range", "if-range", "transfer-encoding"}
 )
 _LOGGERS = ("httpx", "httpcore", "httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outgoing:
-    """One request, checked by who made it."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes | AsyncIterable[bytes] | None = None
-    """Something that can be iterated again when a redirect repeats the body; a generator can't."""
-    timeout: float = 30.0
-    """Seconds for all of it, until the answer is left."""
-    idle: float | None = None
-    """Seconds without a byte in either direction, and to wait for a free connection."""
-    repeatable: bool = False
-    """Sending it twice does no harm."""
-    follow_redirects: bool = True
-    answers: tuple[int, ...] = ()
-    """Redirects that are not followed, since they are what the caller wants to see."""
-    keep: frozenset[str] = frozenset()
-    """Lower-case names of headers that may follow a redirect to another origin, beside the harmless ones."""
-    shown: str = ""
-    """The address in errors; default: `url` without user and query."""
-
-    @property
-    def address(self) -> str:
-        return self.shown or redact(self.url)
 
 
 class Answer:
@@ -373,7 +345,7 @@ async def _hold(key: _Key) -> "AsyncGenerator[httpx.AsyncClient, None]":
     client = httpx.AsyncClient(
         cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         transport=_Guarded(route),
-        mounts=_proxies(route),
+        mounts=_mounts(route),
         headers={"user-agent": "dtf-runtime"},
         trust_env=False,
     )
@@ -393,27 +365,11 @@ async def aclose() -> None:
         await _held[key].aclose()
 
 
-def _proxies(route: Route) -> dict[str, httpx.AsyncBaseTransport | None]:
-    """A proxy is never asked for this machine's own addresses. None: the client's own transport."""
-    mounts: dict[str, httpx.AsyncBaseTransport | None] = dict.fromkeys(
-        ("all://localhost", "all://127.0.0.1", "all://[::1]")
-    )
-    if route.proxy is not None:
-        return mounts | {"all://": _Guarded(route, httpx.Proxy(route.proxy.reveal()))}
-    found = getproxies() if route.trust_env else {}
-    for scheme in ("http", "https", "all"):
-        if url := found.get(scheme):
-            mounts[f"{scheme}://"] = _Guarded(route, httpx.Proxy(url if "://" in url else f"http://{url}"))
-    for host in (part.strip() for part in found.get("no", "").split(",")):
-        if host == "*":
-            return {}
-        if host:
-            mounts[host if "://" in host else f"all://{host}" if _is_exact(host) else f"all://*{host}"] = None
-    return mounts
-
-
-def _is_exact(host: str) -> bool:
-    return host.startswith("[") or host.replace(".", "").isdigit() or host.lower() == "localhost"
+def _mounts(route: Route) -> dict[str, httpx.AsyncBaseTransport | None]:
+    """None: the client's own transport, which goes there directly."""
+    return {
+        pattern: None if url is None else _Guarded(route, httpx.Proxy(url)) for pattern, url in proxies(route).items()
+    }
 
 
 @lru_cache(maxsize=64)

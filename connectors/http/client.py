@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connectors.core import ConnectorError, Permanent
+from connectors.core.outgoing import Outgoing
 from connectors.core.statuses import error_for, is_expected
 from connectors.core.urls import redact, without_grants
 from connectors.http import files, tokens
@@ -20,7 +21,7 @@ from dtf_runtime.clock import REAL_CLOCK
 from dtf_runtime.plugins import MissingExtraError
 
 if TYPE_CHECKING:
-    from connectors.core.transport import Answer, Outgoing
+    from connectors.core.transport import Answer
 
 _NOT_STORED = frozenset({"set-cookie", "set-cookie2"})
 _REQUEST_IDS = (
@@ -121,11 +122,7 @@ def _needs_token(connection: HttpConnection, prepared: Prepared) -> bool:
     return bool(connection.token_url) and connection.is_own(prepared.url) and "authorization" not in prepared.headers
 
 
-def _outgoing(
-    connection: HttpConnection, prepared: Prepared, sending: Sending, token: tokens.Token | None
-) -> "Outgoing":
-    from connectors.core.transport import Outgoing
-
+def _outgoing(connection: HttpConnection, prepared: Prepared, sending: Sending, token: tokens.Token | None) -> Outgoing:
     url, headers = prepared.url, prepared.headers
     if connection.is_own(url):
         headers = connection.fixed_headers() | headers

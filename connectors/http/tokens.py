@@ -9,8 +9,11 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from connectors.core import AuthenticationFailed, ConnectorError, Permanent, Secret
+from connectors.core.outgoing import Outgoing
+from connectors.core.statuses import error_for
 from connectors.core.urls import redact
 from connectors.http.credentials import HttpConnection, basic
+from dtf_runtime.clock import REAL_CLOCK
 
 _EARLY = 60.0  # seconds before its end, or half its life when that is short
 _UNTOLD = 300.0  # seconds that a token is kept when nobody says how long it lives
@@ -50,8 +53,6 @@ def forget(connection: HttpConnection, token: Token) -> None:
 
 async def _fetch(connection: HttpConnection, timeout: float) -> Token:
     from connectors.core import transport
-    from connectors.core.statuses import error_for
-    from dtf_runtime.clock import REAL_CLOCK
 
     assert connection.client_secret is not None
     form = {"grant_type": "client_credentials", "scope": connection.scope, "audience": connection.audience}
@@ -61,7 +62,7 @@ async def _fetch(connection: HttpConnection, timeout: float) -> Token:
         headers["authorization"] = basic(quote_plus(connection.client_id), secret)
     else:
         form |= {"client_id": connection.client_id, "client_secret": connection.client_secret.reveal()}
-    call = transport.Outgoing(
+    call = Outgoing(
         method="POST",
         url=connection.token_url,
         headers=headers,

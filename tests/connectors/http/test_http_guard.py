@@ -3,8 +3,10 @@
 import asyncio
 import ipaddress
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+import vcr
 
 from connectors.core import AddressRefused, InvalidRequest, Secret
 from connectors.core.addresses import check_host, kind_of
@@ -256,3 +258,38 @@ def test_the_names_of_metadata_services_are_refused_before_they_are_looked_up(ho
 def test_the_default_connection_reaches_nothing_private(server: RudeServer) -> None:
     url = server.on("/", answer(200))
     assert type(failure(url, through=HttpConnection())) is AddressRefused
+
+
+# -- Proxies of the environment ---------------------------------------------------------------------------------------
+
+
+def test_the_environments_proxies_are_asked_except_for_what_it_excludes(
+    server: RudeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", f"127.0.0.1:{server.port}")
+    monkeypatch.setenv("no_proxy", "near.example, 10.0.0.1")
+    server.on("http://far.example/", answer(200, b"by proxy"))
+    server.on("/", answer(200, b"directly"))
+    through = HttpConnection(resolver=Names(["127.0.0.1"]), allow_private=True)
+    assert call("http://far.example/", through=through).text == "by proxy"
+    for host in ("near.example", "deep.near.example"):
+        assert call(f"http://{host}:{server.port}/", through=through).text == "directly"
+
+
+# -- Recorded calls -----------------------------------------------------------------------------------------------------
+
+
+def test_a_recorder_sees_the_call_as_it_was_made_and_a_replay_needs_neither_name_nor_network(
+    server: RudeServer, tmp_path: Path
+) -> None:
+    server.on("/x", answer(200, b"recorded"))
+    url, cassette = by_name(server, "shop.example", "/x"), tmp_path / "cassette.yaml"
+    found, unknown = Names(["127.0.0.1"]), Names([])
+    with vcr.use_cassette(str(cassette), record_mode="once"):
+        assert call(url, through=HttpConnection(resolver=found, allow_private=True)).text == "recorded"
+    with vcr.use_cassette(str(cassette), record_mode="none"):
+        assert call(url, through=HttpConnection(resolver=unknown)).text == "recorded"
+    assert f"uri: {url}" in cassette.read_text()
+    assert (len(server.received), unknown.asked) == (1, [])
