@@ -1,7 +1,8 @@
 """AWS's error codes and what each means for whoever called. Data alone: `errors.py` reads it, the README shows it.
 
-From the error references of EC2, Systems Manager, IAM and Route 53, the common errors that all services share, and botocore's models. A code
-of one service alone is written `service:Code` and goes before the plain one. `*` stands for any beginning.
+From the error references of EC2, Systems Manager, IAM, Route 53, S3, SQS and the services of `operations.py`, the common errors that all
+services share, and botocore's models. A code of one service alone is written `service:Code` and goes before the plain one. `*` stands for any
+beginning.
 """
 
 from enum import StrEnum
@@ -27,6 +28,7 @@ _THROTTLED = """
     ProvisionedThroughputExceededException RequestLimitExceeded RequestThrottled RequestThrottledException SlowDown
     SnapshotCreationPerVolumeRateExceeded ThrottledException Throttling ThrottlingException TooManyRequestsException
      ConcurrentSnapshotLimitExceeded
+    OverLimit KMSThrottling KMSThrottlingException KmsThrottlingException ExecutionLimitExceeded SendingQuotaExceeded
 """
 
 # Refused before anything was done, and likely to pass: two writers met, a body came too slowly, a change is under way.
@@ -34,11 +36,15 @@ _TRANSIENT = """
     ConcurrentModification ConcurrentModificationException ConcurrentTagAccess ConditionalRequestConflict
     IDPCommunicationError OperationAborted RequestTimeout RequestTimeoutException TransactionInProgressException
     EntityTemporarilyUnmodifiable
+    BadDigest IncompleteBody XAmzContentSHA256Mismatch TransactionConflictException ReplicatedWriteConflictException
+    ResourceNotReadyException ENINotReadyException SnapStartNotReadyException
+    AWS.SimpleQueueService.PurgeQueueInProgress
 """
 
 _UNKNOWN = """
     InternalError InternalFailure InternalServerError InternalServiceError ServerInternal ServiceFailure
     ServiceUnavailable ServiceUnavailableException Unavailable ServiceException
+    500 502 503 504 InternalException InternalErrorException EC2UnexpectedException InternalServiceFault
 """
 
 _CAPACITY = """
@@ -46,6 +52,7 @@ _CAPACITY = """
     InsufficientHostCapacity InsufficientInstanceCapacity InsufficientReservedInstanceCapacity
     InsufficientVolumeCapacity Unsupported
     MaxSpotInstanceCountExceeded SpotMaxPriceTooLow
+    SubnetIPAddressLimitReachedException
 """
 
 _AUTHENTICATION = """
@@ -54,12 +61,17 @@ _AUTHENTICATION = """
     MissingAuthenticationToken MissingAuthenticationTokenException NotAuthorized OptInRequired PendingVerification
     RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch TokenRefreshRequired UnauthorizedOperation
      UnrecognizedClientException
+    403 AllAccessDisabled AuthorizationError KmsAccessDenied KmsAccessDeniedException KMSAccessDenied
+    KMSAccessDeniedException EC2AccessDeniedException AccountSuspendedException
 """
 
 _NOT_FOUND = """
     404 AWS.SimpleQueueService.NonExistentQueue DoesNotExistException InvocationDoesNotExist NoSuchBucket NoSuchChange
     NoSuchEntity NoSuchHostedZone NoSuchKey NoSuchUpload NoSuchVersion NotFound ParameterNotFound ParameterVersionNotFound
     QueueDoesNotExist ResourceNotFoundException ssm:InvalidInstanceId ssm:InvalidCommandId ssm:InvalidDocument *.NotFound
+    NoSuchBucketPolicy NoSuchLifecycleConfiguration NoSuchPublicAccessBlockConfiguration NoSuchTagSet
+    NoSuchWebsiteConfiguration ServerSideEncryptionConfigurationNotFoundError StateMachineDoesNotExist
+    ExecutionDoesNotExist ResourceNotFound NotFoundException
 """
 
 _CONFLICT = """
@@ -69,11 +81,14 @@ _CONFLICT = """
     InvalidVolume.ZoneMismatch OperationNotPermitted PreconditionFailed Resource.AlreadyAssociated ResourceInUseException
     UnmodifiableEntity VolumeInUse BucketNotEmpty HostedZoneNotEmpty ssm:DuplicateInstanceId InvalidAddress.Locked
     ResourceConflictException
+    MessageNotInflight AWS.SimpleQueueService.MessageNotInflight InvalidObjectState TransactionCanceledException
+    IdempotentParameterMismatchException StateMachineDeleting EndpointDisabled PlatformApplicationDisabled
 """
 
 _EXISTS = """
     BucketAlreadyExists BucketAlreadyOwnedByYou EntityAlreadyExists HostedZoneAlreadyExists ParameterAlreadyExists
     QueueAlreadyExists QueueNameExists ResourceAlreadyExistsException ResourceExistsException *.Duplicate
+    ExecutionAlreadyExists
 """
 
 _PERMANENT = """
@@ -87,6 +102,17 @@ _PERMANENT = """
     UnsupportedInstanceAttribute UnsupportedOperation UnsupportedPlatformType ValidationError ValidationException
     VPCIdNotSpecified VPCResourceNotSpecified InvalidFilterKey InvalidOutputFolder InvalidPluginName InvalidRole
     MaxDocumentSizeExceeded ParameterPatternMismatchException UnsupportedParameterType *.Malformed
+    301 400 405 416 AuthorizationHeaderMalformed PermanentRedirect EntityTooLarge EntityTooSmall InvalidArgument
+    InvalidBucketName InvalidPart InvalidPartOrder InvalidRange InvalidTag KeyTooLongError MalformedPolicy
+    MalformedXML MetadataTooLarge MethodNotAllowed NotImplemented InvalidStorageClass InvalidEncryptionAlgorithmError
+    TooManyBuckets TooManyParts InvalidDigest ReceiptHandleIsInvalid InvalidMessageContents InvalidIdFormat
+    InvalidAddress InvalidAttributeName InvalidAttributeValue KmsDisabled KmsInvalidKeyUsage KmsInvalidState
+    KmsNotFound KmsOptInRequired KMSDisabled KMSInvalidState KMSNotFound KMSOptInRequired
+    InvalidRequestContentException RequestTooLargeException UnsupportedMediaTypeException RecursiveInvocationException
+    InvalidParameterValueException InvalidParameterException InvalidRuntimeException ParameterValueInvalid
+    ItemCollectionSizeLimitExceededException InvalidArn InvalidExecutionInput InvalidName InvalidNextToken
+    MessageRejected MailFromDomainNotVerifiedException SendingPausedException BadRequestException
+    InvalidRequestException
 """
 
 _TABLE: dict[str, Kind] = {

@@ -7,11 +7,12 @@ failure, cancel or AlreadyExists at the end the upload is aborted, so that nothi
 import asyncio
 import hashlib
 import os
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from connectors.aws.s3._shared import PIECE, opened
+from connectors.aws.models import AwsCall
+from connectors.aws.s3._shared import PIECE, head, opened
 from connectors.aws.s3.files import alive
 from connectors.aws.s3.models import NewObject, PutObject, PutObjectResult
 from connectors.aws.s3.multipart import (
@@ -30,7 +31,7 @@ from connectors.aws.s3.multipart import (
     upload_part,
 )
 from connectors.aws.s3.objects import put_object
-from connectors.core import DEFAULT_RETRY, Effect, InvalidRequest, declare
+from connectors.core import DEFAULT_RETRY, AlreadyExists, Effect, InvalidRequest, declare
 from dtf_runtime import OrchestrationContext, Saga, activity, orchestration
 
 _NEW_OBJECT = NewObject.__struct_fields__
@@ -51,22 +52,34 @@ class UploadFileResult(PutObjectResult, frozen=True, kw_only=True):
     """0: put in one request."""
 
 
-class LookAtFile(msgspec.Struct, frozen=True, kw_only=True):
+class PrepareUpload(AwsCall, frozen=True, kw_only=True, omit_defaults=True):
+    bucket: str
+    key: str
     path: str
+    existing: Literal["refuse", "replace"] = "refuse"
+    """Looked at here too, so that nobody sends a large file for nothing."""
 
 
-class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
+class UploadFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The file as it is, and the bucket before the upload."""
+
     size: int
     modified_ns: int
     """Nanoseconds since 1970."""
     sha256: str
     """Hex digits."""
+    known: list[str]
+    """Ids of the uploads of this key that are under way."""
 
 
-@declare(Effect.READ)
-@activity(name="aws.s3.look_at_file", retry=DEFAULT_RETRY, heartbeat_timeout=300)
-def look_at_file(call: LookAtFile) -> FileFacts:
-    """Size and SHA-256 of a file on the worker."""
+@declare(Effect.READ, permissions=("s3:ListBucketMultipartUploads", "s3:GetObject", "s3:ListBucket"))
+@activity(name="aws.s3.prepare_upload", retry=DEFAULT_RETRY, heartbeat_timeout=300)
+def prepare_upload(call: PrepareUpload) -> UploadFacts:
+    """Size and SHA-256 of a file on the worker, and what is under way already. Raises InvalidRequest (`file`), AlreadyExists, NotFound."""
+    if call.existing == "refuse" and head(call, call.bucket, call.key) is not None:
+        raise AlreadyExists(f's3://{call.bucket}/{call.key} is there already; existing="replace" would replace it')
+    where = ListUploads(connection=call.connection, region=call.region, bucket=call.bucket, key=call.key)
+    known = [one.upload_id for one in list_uploads.fn(where).uploads]
     with opened(call.path) as file:
         state = os.fstat(file.fileno())
         digest, done = hashlib.sha256(), 0
@@ -75,7 +88,7 @@ def look_at_file(call: LookAtFile) -> FileFacts:
             done += len(piece)
             if done % _BEAT_EVERY == 0:
                 alive({"bytes": done, "total": state.st_size})
-    return FileFacts(size=state.st_size, modified_ns=state.st_mtime_ns, sha256=digest.hexdigest())
+    return UploadFacts(size=state.st_size, modified_ns=state.st_mtime_ns, sha256=digest.hexdigest(), known=known)
 
 
 @orchestration(name="aws.s3.upload_file")
@@ -86,22 +99,21 @@ async def upload_file(ctx: OrchestrationContext, call: UploadFile) -> UploadFile
     """
     if call.part_size < SMALLEST_PART or call.at_once < 1:
         raise InvalidRequest(f"part_size is at least {SMALLEST_PART} bytes, and at_once at least 1")
-    file = await look_at_file(LookAtFile(path=call.path))
-    size = part_size(file.size, call.part_size)
-    said = {name: getattr(call, name) for name in _NEW_OBJECT}
-    if file.size <= size:
-        put = await put_object(PutObject(**said, path=call.path))
-        return UploadFileResult(**msgspec.structs.asdict(put), parts=0)
     where: dict[str, Any] = {
         "connection": call.connection,
         "region": call.region,
         "bucket": call.bucket,
         "key": call.key,
     }
-    known = [one.upload_id for one in (await list_uploads(ListUploads(**where))).uploads]
+    file = await prepare_upload(PrepareUpload(**where, path=call.path, existing=call.existing))
+    size = part_size(file.size, call.part_size)
+    said = {name: getattr(call, name) for name in _NEW_OBJECT}
+    if file.size <= size:
+        put = await put_object(PutObject(**said, path=call.path))
+        return UploadFileResult(**msgspec.structs.asdict(put), parts=0)
     async with Saga() as saga:
         begun = await saga.do(
-            create_upload(CreateUpload(**said, known=known, sha256=file.sha256)),
+            create_upload(CreateUpload(**said, known=file.known, sha256=file.sha256)),
             undo=lambda made: abort_upload(Upload(**where, upload_id=made.upload_id)),
         )
         upload = Upload(**where, upload_id=begun.upload_id)
@@ -118,7 +130,9 @@ def part_size(file_size: int, wanted: int) -> int:
     return wanted if wanted >= least else -(-least // PIECE) * PIECE
 
 
-async def _send(ctx: OrchestrationContext, call: UploadFile, file: FileFacts, size: int, upload: Upload) -> list[Part]:
+async def _send(
+    ctx: OrchestrationContext, call: UploadFile, file: UploadFacts, size: int, upload: Upload
+) -> list[Part]:
     limit = asyncio.Semaphore(call.at_once)
     count = -(-file.size // size)
     done = 0
