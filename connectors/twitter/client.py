@@ -1,0 +1,117 @@
+"""tweepy as it is, one client a connection: on a session that sets every call's time-out and may lead elsewhere than to X.
+
+No method of the SDK is patched; `wait_on_rate_limit` stays off, since it sleeps in the worker. Blocks: for worker threads.
+"""
+
+import logging
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from connectors.core import Ambiguous, ConnectorError, Permanent, Transient, client_of
+from connectors.twitter.credentials import HOST, TwitterConnection
+from connectors.twitter.errors import error_of
+from dtf_runtime.plugins import require
+from dtf_runtime.tracing import redactor
+
+_LOGGERS = (  # tweepy prints its headers at DEBUG, the signers what they sign
+    *("tweepy", "tweepy.client", "tweepy.auth", "tweepy.api", "urllib3", "urllib3.connectionpool"),
+    *("requests_oauthlib", "requests_oauthlib.oauth1_auth", "requests_oauthlib.oauth1_session"),
+    *("requests_oauthlib.oauth2_session", "oauthlib", "oauthlib.oauth1.rfc5849", "oauthlib.oauth1.rfc5849.signature"),
+)
+
+
+def call(connection: TwitterConnection, method: str, /, *args: Any, repeatable: bool, **kwargs: Any) -> Any:
+    """One call of tweepy's Client, and its answer's JSON. `repeatable`: sending it twice does no harm. Raises ConnectorError."""
+    client = client_of(connection, _make)
+    what = f"X {method}"
+    requests = require("requests", "twitter")
+    tweepy = require("tweepy", "twitter")
+    try:
+        response = getattr(client, method)(*args, user_auth=connection.uses_oauth1, **kwargs)
+    except tweepy.HTTPException as error:
+        answer = error.response
+        raise error_of(answer.status_code, answer.headers, answer.content, what=what, repeatable=repeatable) from None
+    except requests.RequestException as error:  # its text may hold the address with its query
+        raise _broken(error, what, repeatable=repeatable) from None
+    try:
+        return msgspec.json.decode(response.content)
+    except msgspec.DecodeError:
+        raise _maybe(f"{what}: the answer is no JSON", "garbage", repeatable=repeatable) from None
+
+
+def _broken(error: Any, what: str, *, repeatable: bool) -> ConnectorError:
+    exceptions = require("requests.exceptions", "twitter")
+    code = type(error).__name__
+    if isinstance(error, exceptions.SSLError):
+        return Permanent(f"{what}: the server's certificate is not trusted", code=code)
+    if isinstance(error, (exceptions.ConnectTimeout, exceptions.ProxyError)) or "NewConnectionError" in repr(error):
+        return Transient(f"{what}: no connection ({code})", code=code)
+    if isinstance(error, exceptions.TooManyRedirects):
+        return Permanent(f"{what}: a redirect, which is not followed", code=code)
+    if isinstance(error, (exceptions.Timeout, exceptions.ConnectionError, exceptions.ChunkedEncodingError)):
+        return _maybe(f"{what}: no whole answer ({code})", code, repeatable=repeatable)
+    if isinstance(error, ValueError) and not isinstance(error, exceptions.JSONDecodeError):
+        return Permanent(f"{what}: it can't be sent ({code})", code=code)
+    return _maybe(f"{what}: the answer can't be read ({code})", code, repeatable=repeatable)
+
+
+def _maybe(text: str, code: str, *, repeatable: bool) -> ConnectorError:
+    if repeatable:
+        return Transient(text, code=code)
+    return Ambiguous(f"{text}; it may have happened", code=code)
+
+
+def _make(connection: TwitterConnection) -> Any:
+    tweepy = require("tweepy", "twitter")
+    for name in _LOGGERS:
+        if redactor not in (logger := logging.getLogger(name)).filters:
+            logger.addFilter(redactor)
+    secrets = {
+        "bearer_token": connection.oauth2_token,
+        "consumer_key": connection.consumer_key,
+        "consumer_secret": connection.consumer_secret,
+        "access_token": connection.access_token,
+        "access_token_secret": connection.access_token_secret,
+    }
+    client = tweepy.Client(
+        **{name: secret.reveal() if secret else None for name, secret in secrets.items()},
+        return_type=require("requests", "twitter").Response,
+        wait_on_rate_limit=False,
+    )
+    session = client.session
+    session.mount("https://", _adapter(connection))
+    session.max_redirects = 0
+    if connection.proxy is not None:
+        session.proxies = {"https": connection.proxy.reveal(), "http": connection.proxy.reveal()}
+    if connection.base_url:
+        session.trust_env = False  # a gateway of one's own, or the fake: no proxy leads there
+    return client
+
+
+def _adapter(connection: TwitterConnection) -> Any:
+    adapters = require("requests.adapters", "twitter")
+
+    class Adapter(adapters.HTTPAdapter):  # type: ignore[name-defined,misc]
+        """Leads to `base_url`, when there is one, and sets the time-out that tweepy doesn't."""
+
+        def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+            if connection.base_url and request.url.startswith(f"{HOST}/"):
+                there, asked = urlsplit(connection.host), urlsplit(request.url)
+                request.url = urlunsplit(
+                    (there.scheme, there.netloc, there.path + asked.path, asked.query, asked.fragment)
+                )
+            kwargs["timeout"] = (connection.connect_timeout, connection.read_timeout)
+            return super().send(request, *args, **kwargs)
+
+    return Adapter(pool_maxsize=32)
+
+
+def owner_id(connection: TwitterConnection) -> str:
+    """The account's id: of the token itself, or asked for once."""
+    return connection.owner_id or client_of(connection, _asked_owner)
+
+
+def _asked_owner(connection: TwitterConnection) -> str:
+    return str(call(connection, "get_me", repeatable=True)["data"]["id"])
