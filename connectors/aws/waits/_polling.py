@@ -17,7 +17,7 @@ from dtf_runtime import OrchestrationContext, TaskFailedError
 
 _T = TypeVar("_T")
 _LONGEST_HISTORY = 2_000  # events
-_SHORTEST_INTERVAL = 1.0  # seconds
+_SHORTEST_INTERVAL = 0.1  # seconds
 GRACE = 180.0
 """Seconds that something made moments ago may be invisible."""
 
@@ -28,7 +28,7 @@ class Wait(AwsCall, frozen=True, kw_only=True, omit_defaults=True):
     timeout: float = 900.0
     """Seconds from its start; then DeadlinePassed."""
     poll_interval: float = 10.0
-    """Seconds between two looks, at least 1."""
+    """Seconds between two looks, at least a tenth."""
     started: datetime | None = None
     """Set by the wait itself when it continues as new."""
 
@@ -57,7 +57,7 @@ async def polled(ctx: OrchestrationContext, wait: Wait, what: str, look: Callabl
     """What `look` gives once it isn't None. DeadlinePassed after the wait's timeout; what `look` raises, but for passing failures of an
     activity."""
     if not wait.timeout > 0 or not wait.poll_interval >= _SHORTEST_INTERVAL:
-        raise InvalidRequest("a wait needs a timeout above 0 and a poll_interval of at least 1 second")
+        raise InvalidRequest("a wait needs a timeout above 0 and a poll_interval of at least 0.1 seconds")
     started = wait.started or ctx.now()
     until = started + timedelta(seconds=wait.timeout)
     seen = Seen()
