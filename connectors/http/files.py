@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _BATCH = 1024 * 1024  # bytes
+_LATEST = 0.25  # seconds that bytes stay in memory while more come slowly: a kill loses them
 
 
 @dataclass(frozen=True)
@@ -20,18 +22,24 @@ class Saved:
 
 async def append(pieces: AsyncIterator[bytes], file: BinaryIO, *, check: Callable[[int], None]) -> int:
     """All of it to the file's end. `check` gets the number of bytes so far, before they are written, and may raise. Gives that number."""
-    size, waiting = 0, bytearray()
+    size, waiting, written = 0, bytearray(), time.monotonic()
     try:
         async for piece in pieces:
             size += len(piece)
             check(size)
             waiting += piece
-            if len(waiting) >= _BATCH:
+            if len(waiting) >= _BATCH or time.monotonic() - written >= _LATEST:
                 batch, waiting = waiting, bytearray()
-                await asyncio.to_thread(file.write, batch)
+                await asyncio.to_thread(_write, file, batch)
+                written = time.monotonic()
     finally:  # what came before it broke off need not come again
-        file.write(waiting)
+        _write(file, waiting)
     return size
+
+
+def _write(file: BinaryIO, data: bytearray) -> None:
+    file.write(data)
+    file.flush()
 
 
 async def save(pieces: AsyncIterator[bytes], path: Path, *, mark: str, check: Callable[[int], None]) -> Saved:
