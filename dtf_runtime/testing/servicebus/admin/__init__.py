@@ -1,0 +1,1 @@
+"""What the administration client talks to: Atom feeds over HTTPS."""

@@ -1,0 +1,1 @@
+"""AMQP 1.0 as bytes: types, performatives, frames, message sections. Knows no sockets and no queues."""

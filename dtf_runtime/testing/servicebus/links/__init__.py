@@ -1,0 +1,1 @@
+"""The AMQP side: connections, channels, links, and the two nodes that answer requests ($cbs, $management)."""
