@@ -109,6 +109,7 @@ def _embedded(address: Address) -> IPv4Address | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def _literal(host: str) -> tuple[Address | None, bool]:
     """The address that the host is, and whether it is written in a way that only inet_aton understands."""
     try:

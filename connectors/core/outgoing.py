@@ -12,6 +12,8 @@ class Outgoing:
 
     method: str
     url: str
+    host: str = ""
+    """The host that the caller took `url` to name when it added credentials; an address that reads otherwise is refused."""
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | AsyncIterable[bytes] | None = None
     """Something that can be iterated again when a redirect repeats the body; a generator can't."""

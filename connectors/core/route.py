@@ -3,7 +3,8 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from urllib.request import getproxies
 
@@ -41,6 +42,14 @@ class Route:
     allow_hosts: tuple[str, ...] = ()
     """Names, `*.domain`, addresses and networks (`10.0.0.0/8`) that may be reached whatever they are."""
     resolver: Resolver = system_resolver
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, each.name) for each in fields(self)))
+
+    def __hash__(self) -> int:
+        """Worked out once: a client is looked up by its route for every request."""
+        return self._hash
 
     def without_identity(self) -> "Route":
         """For another origin than the one that the client certificate is meant for."""

@@ -59,11 +59,9 @@ class Answer:
         self._response = response
         self._call = call
         self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers  # names in any case; repeated ones joined by a comma
+        self.headers = _headers(response.headers.raw)
+        """Lower-case names; repeated ones joined by a comma."""
         self.url = str(response.url)
-
-    def header_pairs(self) -> list[tuple[str, str]]:
-        return self._response.headers.multi_items()
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body, decompressed, in pieces of at most 64 KiB. Once."""
@@ -97,6 +95,18 @@ class Answer:
             method=self._call.method,
             url=self._call.address,
         )
+
+
+def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in raw:
+        key = name.decode("latin-1").lower()
+        try:
+            text = value.decode()
+        except UnicodeDecodeError:
+            text = value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
 
 
 @asynccontextmanager
@@ -134,7 +144,7 @@ class _Progress:
 
 async def _follow(route: Route, call: Outgoing, progress: _Progress) -> httpx.Response:
     client = await _client(route)
-    request: httpx.Request = client.build_request(
+    request = client.build_request(
         call.method,
         call.url,
         headers={"accept-encoding": ENCODINGS, **call.headers},
@@ -142,6 +152,8 @@ async def _follow(route: Route, call: Outgoing, progress: _Progress) -> httpx.Re
         timeout=httpx.Timeout(call.idle, connect=route.connect_timeout),
         extensions={"trace": progress.trace},
     )
+    if call.host and request.url.host.rstrip(".") != call.host:
+        raise _broken_off(InvalidRequest, "its address can be read in two ways", "host", call)
     for _ in range(_MOST_REDIRECTS + 1):
         response = await client.send(request, stream=True)
         onward = response.next_request if call.follow_redirects else None

@@ -25,11 +25,11 @@ async def request(call: HttpRequest) -> HttpResponse:
     `Ambiguous`, `Permanent` and its subclasses, which it doesn't. All are ConnectorErrors, with `status`.
     """
     connection = resolve(HttpConnection, call.connection)
-    key = _key(call)
+    key = key_of(call)
     return await send(call, prepare(call, connection, key), connection, mark=key or uuid4().hex)
 
 
-def _key(call: HttpRequest) -> str | None:
+def key_of(call: HttpRequest) -> str | None:
     try:
         activity_context()
     except OutsideActivityError:  # called as a plain function, in a test or a script: no call of a workflow to name

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from connectors.core import ConnectorError, Permanent
 from connectors.core.outgoing import Outgoing
 from connectors.core.statuses import error_for, is_expected
-from connectors.core.urls import redact, without_grants
+from connectors.core.urls import origin, redact, without_grants
 from connectors.http import files, tokens
 from connectors.http.checks import failing
 from connectors.http.credentials import HttpConnection
@@ -124,7 +124,8 @@ def _needs_token(connection: HttpConnection, prepared: Prepared) -> bool:
 
 def _outgoing(connection: HttpConnection, prepared: Prepared, sending: Sending, token: tokens.Token | None) -> Outgoing:
     url, headers = prepared.url, prepared.headers
-    if connection.is_own(url):
+    own = connection.is_own(url)
+    if own:
         headers = connection.fixed_headers() | headers
         url = connection.with_key(url)
     if token is not None:
@@ -132,6 +133,7 @@ def _outgoing(connection: HttpConnection, prepared: Prepared, sending: Sending, 
     return Outgoing(
         method=prepared.method,
         url=url,
+        host=origin(url)[1] if own else "",
         headers=headers,
         content=prepared.content,
         timeout=sending.timeout,
@@ -148,7 +150,7 @@ def unexpected(answer: "Answer", prepared: Prepared) -> ConnectorError:
     """The error that the answer's status is."""
     return error_for(
         answer.status,
-        {name.lower(): value for name, value in answer.headers.items()},
+        answer.headers,
         method=prepared.method,
         url=redact(prepared.url),
         repeatable=prepared.repeatable,

@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import quote, quote_plus, urlsplit
@@ -90,6 +91,12 @@ class HttpConnection(Connection):
         return bool(self.base_url) and origin(url) == origin(self.base_url)
 
     def route(self, url: str) -> Route:
+        """The client certificate is shown to the connection's own servers alone."""
+        own, other = self._routes
+        return own if self.is_own(url) or url == self.token_url else other
+
+    @cached_property
+    def _routes(self) -> tuple[Route, Route]:
         route = Route(
             connection=self.name,
             proxy=self.proxy,
@@ -104,7 +111,7 @@ class HttpConnection(Connection):
             allow_hosts=self.allow_hosts,
             resolver=self.resolver,
         )
-        return route if self.is_own(url) or url == self.token_url else route.without_identity()
+        return route, route.without_identity()
 
     def fixed_headers(self) -> dict[str, str]:
         """Lower-case names. What needs no token."""

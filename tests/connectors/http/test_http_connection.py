@@ -18,9 +18,11 @@ from connectors.core import (
     Secret,
     Transient,
     resolve,
+    transport,
     using,
 )
 from connectors.core.connections import from_environment
+from connectors.core.outgoing import Outgoing
 from connectors.core.urls import without_grants
 from connectors.http import HttpConnection, HttpRequest, request
 from tests.connectors.http.calls import LOCAL, call, call_async, failure
@@ -276,3 +278,20 @@ def test_the_key_is_quoted_where_the_connection_says_so(server: RudeServer) -> N
     url = server.on("/", answer(200))
     call(url, "POST", key="k1", through=replace(LOCAL, idempotency_quoted=True, idempotency_header="X-Key"))
     assert server.received[0].headers["x-key"] == '"k1"'
+
+
+async def test_an_address_that_can_be_read_in_two_ways_gets_no_credentials(server: RudeServer) -> None:
+    url = server.on("/", answer(200))
+    call = Outgoing(method="GET", url=url, host="shop.example", headers={"authorization": CANARY}, repeatable=True)
+    with pytest.raises(InvalidRequest, match="two ways"):
+        async with transport.exchange(LOCAL.route(url), call):
+            pass
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST", "[::ffff:127.0.0.1]", "localhost."])
+def test_an_address_is_read_in_one_way_however_it_is_written(server: RudeServer, host: str) -> None:
+    server.on("/x", answer(200))
+    through = HttpConnection(base_url=f"http://{host}:{server.port}", bearer_token=Secret(CANARY), allow_private=True)
+    assert call("/x", through=through).status == 200
+    assert server.received[0].headers["authorization"] == f"Bearer {CANARY}"
