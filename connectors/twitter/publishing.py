@@ -9,7 +9,16 @@ from typing import Any
 
 import msgspec
 
-from connectors.core import AlreadyExists, Ambiguous, ConnectorError, InvalidRequest, Transient, call_key, resolve
+from connectors.core import (
+    AlreadyExists,
+    Ambiguous,
+    ConnectorError,
+    InvalidRequest,
+    Throttled,
+    Transient,
+    call_key,
+    resolve,
+)
 from connectors.core.claims import claims_of
 from connectors.twitter.client import call
 from connectors.twitter.credentials import TwitterConnection
@@ -18,7 +27,7 @@ from connectors.twitter.models import CreatePost, Posted
 from connectors.twitter.timeline import find_own, resource
 from dtf_runtime import OutsideActivityError, activity_context
 
-READ_LAG = 10.0
+READ_LAG = 15.0
 """Seconds until the timeline is believed to show a post: a durable wait, after which one looks again."""
 _REFUSALS = 3  # of a text as a duplicate, without finding whose it is
 
@@ -28,6 +37,10 @@ class _Note(msgspec.Struct, omit_defaults=True):
 
     key: str
     begun: datetime
+    open: bool = True
+    """It may have been sent, and nobody knows what became of it."""
+    maybe: bool = False
+    """An answer was lost, so a refusal as a duplicate is likely to be about this call's own post."""
     refused: int = 0
 
 
@@ -41,10 +54,11 @@ def publish(wanted: CreatePost) -> Posted:
     key = call_key([wanted.text, wanted.reply_to, wanted.media_ids])
     earlier = _noted(key)
     note = earlier or _Note(key=key, begun=wanted.begun or datetime.now(UTC))
-    if earlier is not None and wanted.on_ambiguous == "lookup":
+    if earlier is not None and earlier.open and wanted.on_ambiguous == "lookup":
         found, _ = find_own(connection, wanted, key, note.begun)
         if found:
             return Posted(id=found, replayed=True)
+    note.open = True
     _write(note)
     try:
         return _send(connection, wanted, key)
@@ -54,6 +68,10 @@ def publish(wanted: CreatePost) -> Posted:
         return _adopt(connection, wanted, note, error)
     except Ambiguous as error:
         return _settle(connection, wanted, note, error)
+    except (Throttled, Transient):  # it did not happen
+        note.open = False
+        _write(note)
+        raise
 
 
 def _send(connection: TwitterConnection, wanted: CreatePost, key: str) -> Posted:
@@ -78,7 +96,7 @@ def _adopt(connection: TwitterConnection, wanted: CreatePost, note: _Note, error
         return Posted(id=found, replayed=True)
     note.refused += 1
     _write(note)
-    if others or note.refused >= _REFUSALS:
+    if others or (note.refused >= _REFUSALS and not note.maybe):
         raise AlreadyExists(
             f"{error}; the post with this text is another call's, or older than this call: change the text, or wait",
             code=error.code,
@@ -92,6 +110,8 @@ def _settle(connection: TwitterConnection, wanted: CreatePost, note: _Note, erro
     """It may have happened."""
     if wanted.on_ambiguous == "fail":
         raise error
+    note.maybe = True
+    _write(note)
     if wanted.on_ambiguous == "lookup":
         found, _ = find_own(connection, wanted, note.key, note.begun)
         if found:

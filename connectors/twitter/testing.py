@@ -19,12 +19,13 @@ from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
 from connectors.core import Secret
+from connectors.core.connections import variable
 from connectors.core.loopback import Loopback, Received, Reply
 from connectors.twitter.credentials import HOST, TwitterConnection
 from dtf_runtime.clock import REAL_CLOCK, Clock
 
 _EPOCH_MS = 1288834974657
-_LINK = re.compile(r"https?://\S+")
+_LINK = re.compile(r"https?://[^\s<>]+")
 _PROBLEM = "https://api.twitter.com/2/problems/"
 
 
@@ -44,7 +45,6 @@ class FakeMedia:
     category: str
     segments: dict[int, bytes] = field(default_factory=dict)
     ready_at: datetime | None = None
-    fails: bool = False
 
 
 class FakeTwitter(Loopback):
@@ -74,6 +74,9 @@ class FakeTwitter(Loopback):
         self.media_takes = media_takes
         self.created = 0
         """How many posts were ever made: what a test counts."""
+        self.refused: set[str] = set()
+        """Texts that are refused for good, as X does with what it takes for spam."""
+        self.media_fails = False
         self.limit: tuple[int, datetime] | None = None
         """Requests left, and when there are more."""
         self._last = 0
@@ -83,6 +86,14 @@ class FakeTwitter(Loopback):
     ) -> TwitterConnection:
         keys = {field: Secret(value) for field, value in self.keys.items()}
         return TwitterConnection(name=name, base_url=self.url, claims=claims, read_timeout=read_timeout, **keys)  # type: ignore[arg-type]
+
+    def environment(self, name: str = "default") -> dict[str, str]:
+        """The variables that lead another process here."""
+        fields = {"base_url": self.url, **self.keys}
+        return {variable(TwitterConnection, name, field): value for field, value in fields.items()}
+
+    def refuse_text(self, text: str) -> None:
+        self.refused.add(text)
 
     def texts(self) -> list[str]:
         """What was posted and is there, oldest first, as it was sent."""
@@ -121,6 +132,8 @@ class FakeTwitter(Loopback):
             return problem(
                 403, "about:blank", "You attempted to reply to a Tweet that is deleted or not visible to you.", code=385
             )
+        if text in self.refused:
+            return problem(403, "about:blank", "This request looks like it might be automated.", code=226)
         media = tuple(wanted.get("media", {}).get("media_ids", ()))
         if any(id not in self.media or not self._is_ready(self.media[id]) for id in media):
             return problem(400, f"{_PROBLEM}invalid-request", "Your media IDs are invalid.")
@@ -193,7 +206,7 @@ class FakeTwitter(Loopback):
 
     def _status_of(self, media: FakeMedia) -> Reply:
         info: dict[str, Any] = {}
-        if media.fails:
+        if self.media_fails:
             info = {"processing_info": {"state": "failed", "error": {"code": 1, "name": "InvalidMedia"}}}
         elif not self._is_ready(media):
             info = {"processing_info": {"state": "in_progress", "check_after_secs": 5, "progress_percent": 50}}
@@ -202,7 +215,7 @@ class FakeTwitter(Loopback):
         return Reply(body={"data": {"id": media.id, "media_key": f"3_{media.id}", **info}})
 
     def _is_ready(self, media: FakeMedia) -> bool:
-        return media.ready_at is not None and self.clock.now() >= media.ready_at and not media.fails
+        return media.ready_at is not None and self.clock.now() >= media.ready_at and not self.media_fails
 
     # -- state ----------------------------------------------------------------------------------------------------
 
@@ -245,11 +258,15 @@ def problem(
 
 def _told(post: FakePost) -> dict[str, Any]:
     """The post as the API tells it: links wrapped, entities escaped, one more link for media."""
-    urls, text = [], html.escape(post.text, quote=False)
-    for number, link in enumerate(dict.fromkeys(_LINK.findall(post.text))):
-        short = f"https://t.co/{post.id[-6:]}{number}"
-        text = text.replace(html.escape(link, quote=False), short)
+    urls: list[dict[str, str]] = []
+
+    def wrapped(match: re.Match[str]) -> str:
+        link = match[0]
+        short = f"https://t.co/{post.id[-6:]}{len(urls)}"
         urls.append({"url": short, "expanded_url": link if link.count("/") > 2 else f"{link}/"})
+        return short
+
+    text = html.escape(_LINK.sub(wrapped, post.text), quote=False)
     if post.media_ids:
         short = f"https://t.co/m{post.id[-6:]}"
         text = f"{text} {short}"

@@ -21,7 +21,7 @@ SKEW = timedelta(seconds=10)
 _FIELDS = ["created_at", "entities", "referenced_tweets", "note_tweet"]
 _PAGES = 5
 _EPOCH = datetime.fromtimestamp(1288834974.657, UTC)
-_SCHEME = re.compile(r"https?://", re.IGNORECASE)
+_LINK = re.compile(r"https?://|/+(?=[\s<>()\"']|$)", re.IGNORECASE)
 
 
 def find_own(connection: TwitterConnection, wanted: CreatePost, key: str, begun: datetime) -> tuple[str | None, bool]:
@@ -82,5 +82,4 @@ def _told(post: dict[str, Any]) -> str:
 
 def plain(text: str) -> str:
     """Without what X changes: the scheme and the last slash of links, the form of characters, white space at the ends."""
-    words = _SCHEME.sub("", unicodedata.normalize("NFC", text)).split(" ")
-    return " ".join(word.rstrip("/") for word in words).strip()
+    return _LINK.sub("", unicodedata.normalize("NFC", text)).strip()
