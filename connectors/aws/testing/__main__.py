@@ -28,7 +28,7 @@ def main() -> None:
     from connectors.aws.testing.world import World
 
     world = World(plain=options.plain)
-    application = Application(Engine(world, () if options.plain else behaviours(world)))
+    application = Application(Engine(world, behaviours(world), plain=options.plain))
     server = make_server("127.0.0.1", options.port, application, threaded=True, request_handler=MotoRequestHandler)
     server.daemon_threads = True  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()

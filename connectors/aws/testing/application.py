@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from connectors.aws.testing.answers import Answer
-from connectors.aws.testing.control import PREFIX, Control
+from connectors.aws.testing.control import Control
 from connectors.aws.testing.engine import Engine
 from connectors.aws.testing.faults import Cut
+from connectors.aws.testing.steering import PREFIX
 from connectors.aws.testing.wire import Request, read_request
 
 _logger = logging.getLogger("connectors.aws.testing")

@@ -12,9 +12,13 @@ class ServerClock:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._passed = 0.0
-        self._tick = 1.0
-        self._real_since: float | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        with self._lock:
+            self._passed = 0.0
+            self._tick = 1.0
+            self._real_since: float | None = None
 
     def now(self) -> float:
         with self._lock:

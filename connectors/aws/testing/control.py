@@ -1,7 +1,4 @@
-"""How a test in another process steers the server: `POST /_aws/<verb>` with JSON in and out, on the same port.
-
-No bucket can be called that, since bucket names have no underscore.
-"""
+"""How a test in another process steers the server: `POST /_aws/<verb>` with JSON in and out."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +7,6 @@ import msgspec
 
 from connectors.aws.testing.engine import Engine
 from connectors.aws.testing.faults import Fault
-
-PREFIX = "/_aws/"
 
 
 class Control:

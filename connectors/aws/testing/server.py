@@ -19,8 +19,7 @@ import msgspec
 
 from connectors.aws.connection import AwsConnection
 from connectors.aws.testing.calls import Call
-from connectors.aws.testing.control import PREFIX
-from connectors.aws.testing.steering import Clock, Steering
+from connectors.aws.testing.steering import PREFIX, Clock, Steering
 from connectors.core import Secret
 
 _ROOT = Path(__file__).resolve().parents[3]

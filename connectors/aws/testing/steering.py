@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.aws.testing.faults import When
 
+PREFIX = "/_aws/"
+"""Where it is steered, on the same port. No bucket can be called that, since bucket names have no underscore."""
+
 
 class Clock:
     """The server's. It starts at 0 and moves by a second with every request, so that pollers get on; `run` changes that."""
@@ -34,6 +37,29 @@ class Steering:
     def set(self, **seconds: float) -> None:
         """Changes how long things take; the names are those of `Settings`."""
         self.control("set", **seconds)
+
+    def throttle(
+        self, match: str = "*", *, times: int | None = None, rate: float | None = None, burst: float = 1.0
+    ) -> None:
+        """Refuses the next `times`, or all beyond `rate` a second of the server's clock and `burst` at once; with neither, all."""
+        self.control("throttle", match=match, times=times, rate=rate, burst=burst)
+
+    def no_capacity(
+        self, *, zone: str | None = None, instance_type: str | None = None, times: int | None = None
+    ) -> None:
+        """No room for the type (any), in the zone (everywhere), for so many requests (until `capacity_back`)."""
+        self.control("no_capacity", zone=zone, instance_type=instance_type, times=times)
+
+    def capacity_back(self) -> None:
+        self.control("capacity_back")
+
+    def doom(self, times: int = 1, code: str = "Server.InternalError", message: str = "Server.InternalError") -> None:
+        """The next instances end terminated, with this StateReason, instead of running."""
+        self.control("doom", times=times, code=code, message=message)
+
+    def expire(self, match: str = "*") -> int:
+        """The access keys seen so far that match (`ASIA*`: of assumed roles) are expired from now on. How many these were."""
+        return int(self.control("expire", match=match))
 
     def cut(self, match: str, *, when: When = "after", times: int | None = 1, skip: int = 0) -> None:
         """The connection is cut instead of an answer, before or after the server did what it was asked."""

@@ -21,3 +21,16 @@ def aws(aws_process: AwsServer) -> Iterator[AwsServer]:
     with using(aws_process.connection()):
         yield aws_process
     aws_process.clear_faults()
+
+
+@pytest.fixture(scope="session")
+def plain_process() -> Iterator[AwsServer]:
+    with AwsServer(plain=True) as running:
+        yield running
+
+
+@pytest.fixture
+def plain_aws(plain_process: AwsServer) -> AwsServer:
+    """moto alone, to show what it lacks."""
+    plain_process.reset()
+    return plain_process

@@ -15,6 +15,7 @@ class Behaviour:
 
     def __init__(self, world: "World") -> None:
         self.world = world
+        self.reset()
 
     def before(self, request: Request) -> Answer | None:
         """What the client gets instead of moto's answer; None to go on."""
