@@ -72,10 +72,11 @@ class ClientOf:
                 "or in AWS_DEFAULT_REGION"
             )
         with _making:
-            return session.client(self.service, region_name=region, **settings(connection, self.attempts))
+            given = settings(connection, self.attempts, self.service)
+            return session.client(self.service, region_name=region, **given)
 
 
-def settings(connection: AwsConnection, attempts: int) -> dict[str, Any]:
+def settings(connection: AwsConnection, attempts: int, service: str = "") -> dict[str, Any]:
     """Arguments of `session.client` that follow from the connection."""
     config = require("botocore.config", "aws").Config(
         connect_timeout=connection.connect_timeout,
@@ -86,6 +87,7 @@ def settings(connection: AwsConnection, attempts: int) -> dict[str, Any]:
         user_agent_extra="dtf-runtime",
         proxies=_proxies(connection),
         s3={"addressing_style": connection.s3_addressing},
+        signature_version="s3v4" if service == "s3" else None,  # else presigned addresses of old regions get the older
     )
     return {"endpoint_url": connection.endpoint_url, "verify": connection.ca_bundle, "config": config}
 

@@ -123,7 +123,10 @@ def test_replacing_takes_away_the_object_that_it_saw_and_no_other(aws: AwsServer
 async def test_a_repeat_that_replaces_leaves_alone_what_others_wrote_meanwhile_under_if_match(aws: AwsServer) -> None:
     seen = put("a", "first")
     call = s3.PutObject(bucket=B, key="a", text="mine", if_match=seen.etag)
-    theirs = lambda: put("a", "theirs", existing="replace")  # noqa: E731
+
+    def theirs() -> None:
+        put("a", "theirs", existing="replace")
+
     _, second = await delivered(s3.put_object, call, between=theirs)
     assert isinstance(second, Conflict)
     assert text_of("a") == "theirs"

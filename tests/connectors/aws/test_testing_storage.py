@@ -71,3 +71,17 @@ def test_a_copy_keeps_its_condition(either: bool) -> None:
             s3("copy_object", **given)
     else:
         s3("copy_object", **given)
+
+
+def test_parts_are_listed_by_their_numbers(either: bool) -> None:
+    bucket()
+    upload = {"Bucket": B, "Key": "a", "UploadId": s3("create_multipart_upload", Bucket=B, Key="a")["UploadId"]}
+    for number in (7, 3):
+        s3("upload_part", **upload, PartNumber=number, Body=b"x")
+
+    def listed(**more: int) -> list[int]:
+        return [part["PartNumber"] for part in s3("list_parts", **upload, **more).get("Parts", ())]
+
+    assert listed(PartNumberMarker=2, MaxParts=1) == ([3] if either else [])
+    assert listed(PartNumberMarker=3) == ([7] if either else [])
+    assert sorted(listed()) == [3, 7]
