@@ -5,6 +5,15 @@ Importing it loads no HTTP library; the first request does.
 
 from connectors.core.connections import settings, variable
 from connectors.http.activities import request
+from connectors.http.callbacks import (
+    CALLBACK_URL,
+    CallAndWait,
+    CallbackResult,
+    CallbackTimedOut,
+    RequestWithCallback,
+    call_and_wait_for_callback,
+    request_with_callback,
+)
 from connectors.http.credentials import HttpConnection
 from connectors.http.download import Download, Downloaded, download
 from connectors.http.errors import UnexpectedAnswer
@@ -26,11 +35,15 @@ from connectors.http.waits import OperationFailed, OperationResult, OperationTim
 from dtf_runtime import ConnectorInfo
 
 __all__ = [
+    "CALLBACK_URL",
     "CONNECTOR",
     "ByCursor",
     "ByLink",
     "ByOffset",
     "ByUrl",
+    "CallAndWait",
+    "CallbackResult",
+    "CallbackTimedOut",
     "Check",
     "Download",
     "Downloaded",
@@ -46,22 +59,25 @@ __all__ = [
     "Paginate",
     "Part",
     "PollOperation",
+    "RequestWithCallback",
     "UnexpectedAnswer",
     "Upload",
     "Uploaded",
+    "call_and_wait_for_callback",
     "download",
     "fetch_page",
     "paginate",
     "poll_operation",
     "request",
+    "request_with_callback",
     "upload",
 ]
 
 CONNECTOR = ConnectorInfo(
     name="http",
     version="1",
-    activities=(request, fetch_page, download, upload),
-    orchestrations=(paginate, poll_operation),
+    activities=(request, fetch_page, download, upload, request_with_callback),
+    orchestrations=(paginate, poll_operation, call_and_wait_for_callback),
     connection=HttpConnection,
     environment={
         variable(HttpConnection, "default", field.name): str(field.metadata["help"])
