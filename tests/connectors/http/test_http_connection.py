@@ -289,7 +289,7 @@ async def test_an_address_that_can_be_read_in_two_ways_gets_no_credentials(serve
     assert server.connections == 0
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST", "[::ffff:127.0.0.1]", "localhost."])
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST", "[::ffff:127.0.0.1]", "127.0.0.1."])
 def test_an_address_is_read_in_one_way_however_it_is_written(server: RudeServer, host: str) -> None:
     server.on("/x", answer(200))
     through = HttpConnection(base_url=f"http://{host}:{server.port}", bearer_token=Secret(CANARY), allow_private=True)

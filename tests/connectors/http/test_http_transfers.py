@@ -21,7 +21,15 @@ from connectors.core import (
     Transient,
 )
 from connectors.http import Download, Downloaded, Upload, Uploaded, download, upload
-from dtf_runtime import OrchestrationContext, Registry, RetryPolicy, orchestration, run
+from dtf_runtime import (
+    OrchestrationContext,
+    Registry,
+    RetryPolicy,
+    activity,
+    activity_context,
+    orchestration,
+    run,
+)
 from tests.connectors.http.file_server import StoredFile, UploadSession
 from tests.connectors.http.rude_server import RudeServer, answer, reset
 
@@ -187,6 +195,31 @@ async def test_a_workflows_retries_fetch_each_byte_once(server: RudeServer, tmp_
     call = Download(url=server.on("/f", file.answer(server)), path=str(tmp_path / "file.bin"), sha256=SHA256)
     got = await run(by_worker, call, service="memory://", registry=registry)
     assert (got.resumed_from, file.sent) == (250_000, len(CONTENT))
+
+
+told: list[Any] = []
+
+
+@activity(name="tests.http.watched", registry=registry, retry=RetryPolicy(max_attempts=3, first_interval=0))
+async def watched(call: Download) -> Downloaded:
+    told.append(activity_context().last_heartbeat)
+    return await download.fn(call)  # type: ignore[no-any-return]
+
+
+@orchestration(name="tests.http.watching", registry=registry)
+async def watching(ctx: OrchestrationContext, call: Download) -> Downloaded:
+    return await watched(call)
+
+
+async def test_a_next_attempt_is_told_how_far_the_last_one_came(server: RudeServer, tmp_path: Path) -> None:
+    told.clear()
+    file = StoredFile(CONTENT, break_after=[100_000])
+    call = Download(url=server.on("/f", file.answer(server)), path=str(tmp_path / "file.bin"))
+    await run(watching, call, service="memory://", registry=registry)
+    first, second = told
+    assert first is None
+    assert second["total"] == len(CONTENT)
+    assert 0 <= second["bytes"] <= 100_000
 
 
 # -- Uploads ----------------------------------------------------------------------------------------------------------
