@@ -1,0 +1,50 @@
+"""What can go wrong at the fake: refusals with any of Twilio's codes, and connections that break at the worst moment."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Cut(StrEnum):
+    """Where a request to make something breaks off."""
+
+    BEFORE = "before"
+    """Nothing was done, and the connection closes."""
+    NO_REPLY = "no reply"
+    """It was done; the connection closes without a word."""
+    HALF_REPLY = "half a reply"
+    """It was done; the connection closes within the answer."""
+    BAD_GATEWAY = "502"
+    """It was done; a proxy in between says 502."""
+    SILENCE = "silence"
+    """It was done; nothing comes, and the connection stays open until the client gives up."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The next request that changes something meets it, once. `then` runs after the deed and before the connection closes."""
+
+    cut: Cut | None = None
+    code: int = 0
+    status: int = 0
+    retry_after: float | None = None
+    then: Callable[[], None] | None = None
+
+
+class Faults:
+    """From any thread. Each fault is met once, in the order given."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next: list[Fault] = []
+        self.outage = False
+        """Every request is answered 503."""
+
+    def add(self, *faults: Fault) -> None:
+        with self._lock:
+            self._next += faults
+
+    def take(self) -> Fault | None:
+        with self._lock:
+            return self._next.pop(0) if self._next else None
