@@ -1,0 +1,26 @@
+"""The table of behaviours in the README is what the tests show, row for row."""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+import connectors.aws.testing
+from connectors.aws.testing.settings import Settings
+from tests.connectors.aws import test_proxy_ec2, test_proxy_refusals, test_proxy_ssm
+from tests.connectors.aws.raw import ROWS
+
+README = (Path(connectors.aws.testing.__file__).parent / "README.md").read_text()
+
+
+def test_each_row_of_the_table_has_a_test_that_moto_alone_fails() -> None:
+    table = README.partition("## What it does that moto does not")[2].partition("## Time")[0]
+    rows = re.findall(r"^\| (.+?) \|", table, re.MULTILINE)[1:]
+    assert sorted(rows) == sorted(ROWS)
+    for module in (test_proxy_ec2, test_proxy_refusals, test_proxy_ssm):
+        assert any(name in ROWS.values() for name in vars(module))
+
+
+def test_the_readme_names_every_setting_and_its_value() -> None:
+    for name, value in msgspec.structs.asdict(Settings()).items():
+        assert re.search(rf"`{name}`\s+{value:g}\b", README), name
