@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import boto3
@@ -15,6 +16,7 @@ from suborchestrations.ec2 import ORCHESTRATIONS, DnsRecord, ServerSpec
 from suborchestrations.ec2.removing import RUN_TAG
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIEhB0GeJvzGwTSKqLYVrOKwGUGqZ0GgYkqPtSAVCzBH somebody"
+IMAGE = "ami-03cf127a"  # one of those that moto has in every account
 ROLE, DOMAIN, NAME = "web-role", "example.org", "www.example.org"
 _TRUST = '{"Version": "2012-10-17", "Statement": []}'
 
@@ -23,32 +25,33 @@ def registry() -> Registry:
     return Registry().add(*CONNECTOR.activities, *CONNECTOR.orchestrations, *ORCHESTRATIONS, run_command)
 
 
+@cache
+def _reader(endpoint_url: str, service: str) -> Any:
+    return boto3.client(
+        service,
+        region_name=REGION,
+        endpoint_url=endpoint_url,
+        aws_access_key_id="AKIAIOSFODNN7READER",
+        aws_secret_access_key="reader",
+    )
+
+
 class Account:
     """Reads and prepares with a client of its own, whose requests are not counted: they are made outside of the run."""
 
     def __init__(self, aws: AwsServer) -> None:
         self.aws = aws
-        self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = boto3.client(
-                service,
-                region_name=REGION,
-                endpoint_url=self.aws.endpoint_url,
-                aws_access_key_id="AKIAIOSFODNN7READER",
-                aws_secret_access_key="reader",
-            )
-        return self._clients[service]
+        return _reader(self.aws.endpoint_url, service)
 
     def prepare(self) -> ServerSpec:
-        """What a run finds: an image, a role, a zone. The spec asks for all that `provision_ec2` can make."""
-        images = self.client("ec2").describe_images(Owners=["amazon"])["Images"]
+        """What a run finds: a role, a zone. The spec asks for all that `provision_ec2` can make."""
         self.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=_TRUST)
         zone = self.client("route53").create_hosted_zone(Name=DOMAIN, CallerReference="tests")["HostedZone"]["Id"]
         return ServerSpec(
             name="web",
-            image=images[0]["ImageId"],
+            image=IMAGE,
             instance_types=["t3.micro"],
             rules=[Rule(from_port=443, cidr="0.0.0.0/0")],
             public_key=KEY,
