@@ -12,7 +12,7 @@ import msgspec
 from connectors.aws.client import request_id
 from connectors.aws.ec2._shared import ec2, ec2_pages, tagged
 from connectors.aws.models import KEY_TAG, AwsCall, Filter, filters, tag_dict
-from connectors.core import DEFAULT_RETRY, AlreadyExists, Effect, Mutation, NotFound, call_key, declare
+from connectors.core import DEFAULT_RETRY, AlreadyExists, Conflict, Effect, Mutation, NotFound, call_key, declare
 from dtf_runtime import activity
 
 
@@ -24,7 +24,8 @@ class CreateImage(AwsCall, frozen=True, kw_only=True, omit_defaults=True):
     reboot: bool = True
     """For a consistent file system; without, the instance goes on while its volumes are read."""
     tags: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """Of the image and of its snapshots."""
+    tag_snapshots: bool = False
+    """The tags of the snapshots too, which it is made of."""
 
 
 class CopyImage(AwsCall, frozen=True, kw_only=True, omit_defaults=True):
@@ -85,12 +86,13 @@ class DescribeImagesResult(msgspec.Struct, frozen=True, kw_only=True):
 def create_image(call: CreateImage) -> ImageResult:
     """Answers while it is pending. Raises AlreadyExists when another call made an image of that name, Conflict for a wrong state."""
     key = call_key(call)
+    kinds = ("image", "snapshot") if call.tag_snapshots else ("image",)
     given = {
         "InstanceId": call.instance_id,
         "Name": call.name,
         "Description": call.description or None,
         "NoReboot": not call.reboot,
-        "TagSpecifications": [*tagged("image", call.tags, key), *tagged("snapshot", call.tags, key)],
+        "TagSpecifications": [one for kind in kinds for one in tagged(kind, call.tags, key)],
     }
     earlier = _made(
         call, key
@@ -148,7 +150,11 @@ def deregister_image(call: DeregisterImage) -> Mutation:
         answer = ec2(call, "deregister_image", given, effect=Effect.NATURAL)
     except NotFound:
         return Mutation(replayed=True)
-    return Mutation(request_id=request_id(answer), replayed=False)
+    except Conflict as error:
+        if error.code != "InvalidAMIID.Unavailable":  # what EC2 says of one that was deregistered
+            raise
+        return Mutation(replayed=True)
+    return Mutation(request_id=request_id(answer))
 
 
 @declare(Effect.READ, permissions=("ec2:DescribeImages",))

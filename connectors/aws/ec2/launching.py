@@ -103,7 +103,9 @@ def _device(one: BlockDevice) -> dict[str, Any]:
 
 
 def _is_old(answer: dict[str, Any]) -> bool:
-    """Launched before this request was answered, by the server's own clock in both cases."""
+    """Launched before this request: EC2 repeats the answer, maybe with the states of today. Times are the server's own in both cases."""
+    if any(raw["State"]["Name"] != "pending" for raw in answer["Instances"]):
+        return True
     date = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
     launched = [raw["LaunchTime"] for raw in answer["Instances"] if raw.get("LaunchTime")]
     if not date or not launched:

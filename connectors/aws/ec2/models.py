@@ -93,7 +93,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RunInstancesResult(Mutation, frozen=True, kw_only=True):
-    """`replayed` is told by the launch time: a repeat within two seconds of the first may go unnoticed here, though never makes another."""
+    """`replayed` is told by state and launch time: a repeat within two seconds of the first may go unnoticed, though it never makes another."""
 
     reservation_id: str
     instances: list[Instance]

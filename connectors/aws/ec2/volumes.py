@@ -150,6 +150,8 @@ def detach_volume(call: DetachVolume) -> VolumeStateResult:
     """Answers while it is detaching."""
     given = {"VolumeId": call.volume_id, "InstanceId": call.instance_id, "Force": call.force or None}
     try:
+        if _is_free(call):
+            return VolumeStateResult(state="available", replayed=True)
         answer = ec2(call, "detach_volume", given, effect=Effect.NATURAL)
     except NotFound:  # the volume, the instance or the attachment
         return VolumeStateResult(state="available", replayed=True)

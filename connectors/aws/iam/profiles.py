@@ -88,19 +88,25 @@ def add_role_to_instance_profile(call: InstanceProfileRole) -> Mutation:
     except (AlreadyExists, Permanent) as error:
         if error.code not in ("LimitExceeded", "EntityAlreadyExists"):
             raise
-        roles = [role["RoleName"] for role in _found(call, call.name).get("Roles") or ()]
-        if call.role not in roles:
+        if call.role not in _roles(call):
             raise
         return Mutation(replayed=True)
     return Mutation(request_id=request_id(answer))
 
 
 @declare(
-    Effect.NATURAL, "a role that isn't in it is what was wanted", permissions=("iam:RemoveRoleFromInstanceProfile",)
+    Effect.NATURAL,
+    "a role that isn't in it is what was wanted",
+    permissions=("iam:RemoveRoleFromInstanceProfile", "iam:GetInstanceProfile"),
 )
 @activity(name="aws.iam.remove_role_from_instance_profile", retry=DEFAULT_RETRY)
 def remove_role_from_instance_profile(call: InstanceProfileRole) -> Mutation:
     """Instances that run with it lose the role's credentials when those expire."""
+    try:
+        if call.role not in _roles(call):
+            return Mutation(replayed=True)
+    except NotFound:
+        return Mutation(replayed=True)
     return _gone(call, "remove_role_from_instance_profile", {"RoleName": call.role})
 
 
@@ -114,6 +120,10 @@ def delete_instance_profile(call: InstanceProfileName) -> Mutation:
 def _found(call: AwsCall, name: str) -> dict[str, Any]:
     found: dict[str, Any] = iam(call, "get_instance_profile", {"InstanceProfileName": name})["InstanceProfile"]
     return found
+
+
+def _roles(call: InstanceProfileName) -> list[str]:
+    return [role["RoleName"] for role in _found(call, call.name).get("Roles") or ()]
 
 
 def _gone(call: InstanceProfileName, operation: str, given: Mapping[str, Any]) -> Mutation:
