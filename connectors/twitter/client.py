@@ -4,6 +4,7 @@ No method of the SDK is patched; `wait_on_rate_limit` stays off, since it sleeps
 """
 
 import logging
+import threading
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,6 +21,8 @@ _LOGGERS = (  # tweepy prints its headers at DEBUG, the signers what they sign
     *("requests_oauthlib", "requests_oauthlib.oauth1_auth", "requests_oauthlib.oauth1_session"),
     *("requests_oauthlib.oauth2_session", "oauthlib", "oauthlib.oauth1.rfc5849", "oauthlib.oauth1.rfc5849.signature"),
 )
+_answered = threading.local()
+"""`last`: the answer to this thread's call, which an exception of tweepy's may fail to carry."""
 
 
 def call(connection: TwitterConnection, method: str, /, *args: Any, repeatable: bool, **kwargs: Any) -> Any:
@@ -27,17 +30,26 @@ def call(connection: TwitterConnection, method: str, /, *args: Any, repeatable: 
     client = client_of(connection, _make)
     what = f"X {method}"
     requests = require("requests", "twitter")
-    tweepy = require("tweepy", "twitter")
+    _answered.last = None
     try:
         response = getattr(client, method)(*args, user_auth=connection.uses_oauth1, **kwargs)
-    except tweepy.HTTPException as error:
-        answer = error.response
-        raise error_of(answer.status_code, answer.headers, answer.content, what=what, repeatable=repeatable) from None
     except requests.RequestException as error:  # its text may hold the address with its query
         raise _broken(error, what, repeatable=repeatable) from None
+    except Exception as error:
+        # tweepy's own for a status it doesn't like, or what it stumbled over in an error it could not read: the answer says which
+        answer = _answered.last
+        if answer is None or answer.status_code < 400:
+            raise (
+                error
+                if answer is None
+                else _maybe(
+                    f"{what}: the answer can't be read ({type(error).__name__})", "garbage", repeatable=repeatable
+                )
+            ) from None
+        raise error_of(answer.status_code, answer.headers, answer.content, what=what, repeatable=repeatable) from None
     try:
         return msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise _maybe(f"{what}: the answer is no JSON", "garbage", repeatable=repeatable) from None
 
 
@@ -46,7 +58,8 @@ def _broken(error: Any, what: str, *, repeatable: bool) -> ConnectorError:
     code = type(error).__name__
     if isinstance(error, exceptions.SSLError):
         return Permanent(f"{what}: the server's certificate is not trusted", code=code)
-    if isinstance(error, (exceptions.ConnectTimeout, exceptions.ProxyError)) or "NewConnectionError" in repr(error):
+    refused = require("urllib3.exceptions", "twitter").NewConnectionError
+    if isinstance(error, (exceptions.ConnectTimeout, exceptions.ProxyError)) or isinstance(_reason(error), refused):
         return Transient(f"{what}: no connection ({code})", code=code)
     if isinstance(error, exceptions.TooManyRedirects):
         return Permanent(f"{what}: a redirect, which is not followed", code=code)
@@ -55,6 +68,11 @@ def _broken(error: Any, what: str, *, repeatable: bool) -> ConnectorError:
     if isinstance(error, ValueError) and not isinstance(error, exceptions.JSONDecodeError):
         return Permanent(f"{what}: it can't be sent ({code})", code=code)
     return _maybe(f"{what}: the answer can't be read ({code})", code, repeatable=repeatable)
+
+
+def _reason(error: Any) -> Any:
+    """What urllib3 gave as the reason, below what requests made of it."""
+    return getattr(error.args[0], "reason", None) if error.args else None
 
 
 def _maybe(text: str, code: str, *, repeatable: bool) -> ConnectorError:
@@ -103,7 +121,8 @@ def _adapter(connection: TwitterConnection) -> Any:
                     (there.scheme, there.netloc, there.path + asked.path, asked.query, asked.fragment)
                 )
             kwargs["timeout"] = (connection.connect_timeout, connection.read_timeout)
-            return super().send(request, *args, **kwargs)
+            _answered.last = answer = super().send(request, *args, **kwargs)
+            return answer
 
     return Adapter(pool_maxsize=32)
 

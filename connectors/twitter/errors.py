@@ -115,7 +115,7 @@ def _read(content: bytes) -> tuple[str, str]:
     """X's code (a problem's name, or a number of v1.1) and its words, masked and cut. Empty when it sent something else."""
     try:
         found = msgspec.json.decode(content[:100_000])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return "", ""
     if not isinstance(found, dict):
         return "", ""

@@ -114,7 +114,7 @@ async def _send(
         raise error_of(answer.status, answer.headers, body, what=f"X {method} {path}", repeatable=True)
     try:
         return msgspec.json.decode(body) if body else {}
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise Transient(f"X {method} {path}: the answer is no JSON", code="garbage") from None
 
 
