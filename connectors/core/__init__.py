@@ -24,6 +24,8 @@ from connectors.core.errors import (
 )
 from connectors.core.retry import DEFAULT_RETRY, blips
 from connectors.core.secret import Secret
+from connectors.core.token_stores import FileTokenStore, KeyringTokenStore
+from connectors.core.tokens import Tokens, TokenStore, refreshed, refreshed_async
 
 __all__ = [
     "DEFAULT_RETRY",
@@ -39,12 +41,16 @@ __all__ = [
     "ConnectorError",
     "Declaration",
     "Effect",
+    "FileTokenStore",
     "InvalidRequest",
+    "KeyringTokenStore",
     "Mutation",
     "NotFound",
     "Permanent",
     "Secret",
     "Throttled",
+    "TokenStore",
+    "Tokens",
     "Transient",
     "blips",
     "call_key",
@@ -52,6 +58,8 @@ __all__ = [
     "declaration_of",
     "declare",
     "forget_clients",
+    "refreshed",
+    "refreshed_async",
     "resolve",
     "using",
 ]

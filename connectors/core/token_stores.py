@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from filelock import FileLock
 
 from connectors.core.errors import ConnectionMissing
 from connectors.core.secret import Secret
@@ -121,9 +120,10 @@ class KeyringTokenStore:
 
 
 def _lock(path: Path, patience: float) -> AbstractContextManager[Any]:
-    return FileLock(
-        path, timeout=patience, mode=0o600
-    )  # its Timeout is a TimeoutError; a new object, so threads exclude each other too
+    """Its Timeout is a TimeoutError. A new object each time, so threads exclude each other too."""
+    from filelock import FileLock
+
+    return FileLock(path, timeout=patience, mode=0o600)
 
 
 def _encoded(tokens: Tokens) -> bytes:
