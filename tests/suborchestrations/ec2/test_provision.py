@@ -29,12 +29,12 @@ async def failure_of(aws: AwsServer, spec: ServerSpec) -> dict[str, Any]:
 
 
 def mutating(aws: AwsServer) -> list[str]:
-    """Names of the requests that changed something, in order, as the server saw them. The reader's own don't count."""
+    """Names of the requests that changed something, in order, as the server did them. The reader's own don't count."""
     reads = ("Describe", "Get", "List", "Head")
     return [
         call.operation
         for call in aws.calls
-        if not call.operation.startswith(reads) and call.access_key != "AKIAIOSFODNN7READER"
+        if call.executed and not call.operation.startswith(reads) and call.access_key != "AKIAIOSFODNN7READER"
     ]
 
 
@@ -67,15 +67,32 @@ async def test_a_plan_changes_nothing_and_names_exactly_what_the_real_run_does(a
 
 async def test_no_capacity_means_the_next_type_then_the_next_zone_with_a_token_of_its_own(aws: AwsServer) -> None:
     with account(aws) as (there, spec, _):
-        aws.fail("RunInstances", status=500, code="InsufficientInstanceCapacity", times=3)
+        aws.no_capacity(zone="eu-central-1a")
+        aws.no_capacity(instance_type="m5.large")
         wanted = msgspec.structs.replace(
             spec, instance_types=["m5.large", "t3.micro"], zones=["eu-central-1a", "eu-central-1b"]
         )
         server = await provisioned(aws, wanted)
-        tried = [call.parameters for call in aws.calls if call.operation == "RunInstances"]
-        assert len({str(call["ClientToken"]) for call in tried}) == len(tried) == 4
+        tried = {
+            str(call.parameters["ClientToken"]): (
+                call.parameters["Placement"]["AvailabilityZone"],
+                call.parameters["InstanceType"],
+            )
+            for call in aws.calls
+            if call.operation == "RunInstances"
+        }
+        assert list(tried.values()) == [(zone, kind) for zone in wanted.zones for kind in wanted.instance_types]
         assert (server.instance_type, server.zone) == ("t3.micro", "eu-central-1b")
         assert there.made() == EVERYTHING
+
+
+async def test_an_instance_that_ends_while_it_starts_fails_the_run_at_once_with_the_reason(aws: AwsServer) -> None:
+    with account(aws) as (there, spec, _):
+        aws.doom(code="Client.InvalidSnapshot.NotFound", message="the snapshot is gone")
+        found = await failure_of(aws, spec)
+        assert found["step"] == "running"
+        assert "the snapshot is gone" in found["message"]
+        assert there.made() == NOTHING
 
 
 async def test_an_existing_record_is_not_touched_unless_told_and_put_back_on_failure(aws: AwsServer) -> None:
