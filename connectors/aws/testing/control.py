@@ -16,6 +16,8 @@ class Control:
             "ping": lambda: "pong",
             "reset": engine.reset,
             "calls": lambda since=0: engine.calls[since:],
+            "mark": engine.mark,
+            "changes": engine.changes,
             "set": self._set,
             "now": engine.world.now,
             "advance": engine.world.clock.advance,

@@ -9,6 +9,7 @@ from connectors.aws.testing.answers import Answer, error
 from connectors.aws.testing.behaviours import Behaviour
 from connectors.aws.testing.calls import Call
 from connectors.aws.testing.faults import Cut, Faults
+from connectors.aws.testing.state import state
 from connectors.aws.testing.wire import Request
 from connectors.aws.testing.world import World
 
@@ -25,6 +26,7 @@ class Engine:
         self._asked = () if plain else behaviours
         self.faults = Faults()
         self.calls: list[Call] = []
+        self._marked: frozenset[str] = frozenset()
         self._lock = threading.RLock()
 
     def reset(self) -> None:
@@ -34,6 +36,17 @@ class Engine:
             for behaviour in self.behaviours:
                 behaviour.reset()
             self.calls = []
+
+    def mark(self) -> None:
+        """From here on, `changes` are counted."""
+        with self._lock:
+            self._marked = state(tuple(self.behaviours))
+
+    def changes(self) -> dict[str, list[str]]:
+        """What the account has and had not when it was marked, and the other way round; a line for each value."""
+        with self._lock:
+            now = state(tuple(self.behaviours))
+        return {"added": sorted(now - self._marked), "removed": sorted(self._marked - now)}
 
     def handle(self, request: Request, execute: Callable[[], Answer]) -> Answer:
         """The answer for the client. Raises Cut when it shall get none."""

@@ -96,6 +96,15 @@ class AwsServer(Steering):
         calls = [call for call in self.calls if call.executed]
         return sum(fnmatchcase(call.name if ":" in name else call.operation, name) for call in calls)
 
+    def mark(self) -> None:
+        """From here on, `changes()` are counted."""
+        self.control("mark")
+
+    def changes(self) -> dict[str, list[str]]:
+        """How the account differs from when it was marked: lines `added` and `removed`, one for each value, instants left out."""
+        found: dict[str, list[str]] = self.control("changes")
+        return found
+
     def reset(self) -> None:
         """An empty account: no resources, no faults, no limits, settings and clock as at the start."""
         self.control("reset")

@@ -1,7 +1,7 @@
 """What moto leaves out, one module a group; the table is in the package's README."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from connectors.aws.testing.answers import Answer
 from connectors.aws.testing.wire import Request
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 class Behaviour:
     """Something AWS does. It sees each request before moto and each answer after, one request at a time."""
+
+    HOLDS: ClassVar[tuple[str, ...]] = ()
+    """Attributes that belong to the state of the account."""
 
     def __init__(self, world: "World") -> None:
         self.world = world

@@ -63,6 +63,8 @@ def online(world: World, region: str, instance_id: str) -> bool:
 
 
 class RunCommand(Behaviour):
+    HOLDS = ("_commands",)
+
     def reset(self) -> None:
         self._commands: dict[str, Command] = {}
 
