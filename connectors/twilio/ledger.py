@@ -24,7 +24,6 @@ create table if not exists sends (
 ) without rowid;
 create index if not exists sends_likeness on sends (likeness);
 create index if not exists sends_sid on sends (sid);
-create table if not exists seen (digest text primary key, touched real not null) without rowid;
 """
 
 
@@ -52,8 +51,7 @@ class Ledger:
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._open() as db:
                 db.executescript(_SCHEMA)
-                for table in ("sends", "seen"):
-                    db.execute(f"delete from {table} where touched < ?", (time.time() - KEPT,))
+                db.execute("delete from sends where touched < ?", (time.time() - KEPT,))
         except (OSError, sqlite3.OperationalError) as error:
             raise InvalidRequest(
                 f"the ledger of sent messages can't be kept at {path}: {error}; set the connection's `ledger`"
@@ -106,16 +104,6 @@ class Ledger:
                 return None
             db.execute("update sends set state = 'done', sid = ? where key = ?", (sid, key))
             return sid
-
-    def is_known(self, digest: str) -> bool:
-        """Whether this webhook has been taken already."""
-        with self._open() as db:
-            return db.execute("select 1 from seen where digest = ?", (digest,)).fetchone() is not None
-
-    def remember(self, digest: str) -> None:
-        """This webhook has been taken: what it said is stored."""
-        with self._write() as db:
-            db.execute("insert or ignore into seen values (?, ?)", (digest, time.time()))
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

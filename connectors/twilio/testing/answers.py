@@ -81,6 +81,25 @@ def verification(account: str, service: str, one: Verification) -> dict[str, Any
     }
 
 
+def attempts(account: str, service: str, one: Verification) -> list[dict[str, Any]]:
+    return [
+        {
+            "sid": sid,
+            "account_sid": account,
+            "service_sid": service,
+            "verification_sid": one.sid,
+            "date_created": _iso(when),
+            "date_updated": _iso(when),
+            "conversion_status": "converted" if one.status == "approved" else "unconverted",
+            "channel": one.channel,
+            "price": {"value": "0.05", "currency": "USD"},
+            "channel_data": {"to": one.to},
+            "url": f"https://verify.twilio.com/v2/Attempts/{sid}",
+        }
+        for when, sid in one.sends
+    ]
+
+
 def number(digits: str, *, fields: str) -> dict[str, Any]:
     asked = {part for part in fields.split(",") if part}
     return {
@@ -98,6 +117,12 @@ def number(digits: str, *, fields: str) -> dict[str, Any]:
         else None,
         "url": f"https://lookups.twilio.com/v2/PhoneNumbers/{digits}",
     }
+
+
+def meta_page(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """As the newer API pages: everything fits into one here."""
+    meta = {"key": name, "page": 0, "page_size": 50, "next_page_url": None, "previous_page_url": None}
+    return {name: list(rows), "meta": meta}
 
 
 def page(name: str, path: str, query: Mapping[str, str], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Routes:
             ("POST", r"/v2/Services/(VA\w+)/Verifications", self._verify),
             ("GET", r"/v2/Services/(VA\w+)/Verifications/([^/]+)", self._verification),
             ("POST", r"/v2/Services/(VA\w+)/VerificationCheck", self._check),
+            ("GET", r"/v2/Attempts", self._attempts),
             ("GET", r"/v2/PhoneNumbers/([^/]+)", self._number),
         )
 
@@ -159,9 +160,14 @@ class Routes:
     def _verification(self, asked: Asked, service: str, which: str) -> Answer:
         with self._world.lock:
             one = self._world.verifications.get(which) or self._pending(which)
-        if one is None or (one.status == "pending" and one.created + _VALID < self._world.clock.now()):
+        if one is None or one.status != "pending" or one.created + _VALID < self._world.clock.now():
             raise Refusal(20404)
         return 200, answers.verification(self._account, service, one)
+
+    def _attempts(self, asked: Asked) -> Answer:
+        one = self._world.verifications.get(asked.query.get("VerificationSid", ""))
+        service = asked.query.get("VerifyServiceSid", "")
+        return 200, answers.meta_page("attempts", answers.attempts(self._account, service, one) if one else [])
 
     def _check(self, asked: Asked, service: str) -> Answer:
         with self._world.lock:
