@@ -23,7 +23,7 @@ from connectors.aws.ec2 import (
     describe_snapshots,
     terminate_instances,
 )
-from connectors.aws.route53 import ChangeResult, DeleteRecord, delete_record
+from connectors.aws.route53 import ChangeResult, DeleteRecord, ListRecords, delete_record, list_records
 from connectors.aws.waits import WaitForInstances, WaitForSnapshot, wait_for_instances, wait_for_snapshot
 from dtf_runtime import OrchestrationContext, orchestration
 from suborchestrations.ec2.models import DnsRecord, Ec2Spec
@@ -129,17 +129,22 @@ class _Termination:
             await delete_snapshot(SnapshotId(snapshot_id=one.snapshot_id, **self.where))
 
     async def record(self, server: Instance | None) -> None:
-        record = self.spec.dns
+        record, name = self.spec.dns, "dns record"
         if record is None or server is None:
-            self.steps.skip("dns record")
+            self.steps.skip(name)
             return
-        for address in [one for one in (server.public_ip, server.private_ip) if one]:
-            await self.steps.make(
-                "dns record",
-                delete_record,
-                DeleteRecord(zone_id=record.zone_id, name=record.name, only_values=[address], **self.where),
-                assumed=ChangeResult(change_id="<change>", status="PENDING"),
-            )
+        zone: dict[str, Any] = {"zone_id": record.zone_id, **self.where}
+        found = await self.steps.look(name, lambda: list_records(ListRecords(name=record.name, type="A", **zone)))
+        mine = [one.values for one in found.records if set(one.values) <= {server.public_ip, server.private_ip}]
+        if not mine:
+            self.steps.skip(name, "there is none with its address")
+            return
+        await self.steps.make(
+            name,
+            delete_record,
+            DeleteRecord(name=record.name, only_values=mine[0], **zone),
+            assumed=ChangeResult(change_id="<change>", status="PENDING"),
+        )
 
     async def terminate(self, server: Instance | None) -> None:
         name = "terminate"
