@@ -64,6 +64,12 @@ class ChangeResult(Mutation, frozen=True, kw_only=True):
     """PENDING, or INSYNC on all of Route 53's servers."""
 
 
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    change_id: str
+    status: str
+    """PENDING, or INSYNC on all of Route 53's servers."""
+
+
 class ChangeId(AwsCall, frozen=True, kw_only=True, omit_defaults=True):
     change_id: str
 
@@ -126,10 +132,10 @@ def delete_record(call: DeleteRecord) -> ChangeResult:
 
 @declare(Effect.READ, permissions=("route53:GetChange",))
 @activity(name="aws.route53.get_change", retry=DEFAULT_RETRY)
-def get_change(call: ChangeId) -> ChangeResult:
+def get_change(call: ChangeId) -> Change:
     """Raises NotFound (NoSuchChange)."""
     info = _route53(call, "get_change", {"Id": call.change_id})["ChangeInfo"]
-    return ChangeResult(change_id=_bare(info["Id"]), status=info["Status"])
+    return Change(change_id=_bare(info["Id"]), status=info["Status"])
 
 
 @declare(Effect.READ, permissions=("route53:ListResourceRecordSets",))

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import re
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -47,8 +48,8 @@ def declared(activity: Activity[..., Any]) -> Declaration:
 
 def is_mutating(activity: Activity[..., Any]) -> bool:
     """By what it answers, and not by what it says of itself."""
-    result = inspect.signature(activity.fn).return_annotation
-    return issubclass(result, Mutation) and not activity.name.endswith("get_change")
+    result = typing.get_type_hints(activity.fn)["return"]
+    return isinstance(result, type) and issubclass(result, Mutation)
 
 
 SAMPLED = [sample for sample in SAMPLES if declared(sample.activity).effect in CREATING]
