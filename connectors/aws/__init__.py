@@ -4,7 +4,7 @@
 Importing it loads no boto3; the first call does.
 """
 
-from connectors.aws import ec2, iam, route53, ssm, waits
+from connectors.aws import ec2, iam, operations, route53, s3, sqs, ssm, waits
 from connectors.aws.connection import AwsConnection
 from connectors.aws.waits import DeadlinePassed, WaitFailed
 from connectors.core.connections import settings, variable
@@ -15,8 +15,16 @@ __all__ = ["CONNECTOR", "AwsConnection", "DeadlinePassed", "WaitFailed"]
 CONNECTOR = ConnectorInfo(
     name="aws",
     version="1",
-    activities=(*ec2.ACTIVITIES, *iam.ACTIVITIES, *route53.ACTIVITIES, *ssm.ACTIVITIES),
-    orchestrations=waits.ORCHESTRATIONS,
+    activities=(
+        *ec2.ACTIVITIES,
+        *iam.ACTIVITIES,
+        *operations.ACTIVITIES,
+        *route53.ACTIVITIES,
+        *s3.ACTIVITIES,
+        *sqs.ACTIVITIES,
+        *ssm.ACTIVITIES,
+    ),
+    orchestrations=(*s3.ORCHESTRATIONS, *waits.ORCHESTRATIONS),
     connection=AwsConnection,
     environment={
         variable(AwsConnection, "default", field.name): str(field.metadata["help"]) for field in settings(AwsConnection)

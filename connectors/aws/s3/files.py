@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from connectors.aws.s3._shared import PIECE, base64_of, head, receiving, s3
-from connectors.aws.s3.models import DownloadObject, DownloadResult
+from connectors.aws.s3.models import DownloadObject, DownloadResult, ObjectInfo
 from connectors.aws.s3.objects import facts
 from connectors.core import DEFAULT_RETRY, BodyTooLarge, Conflict, Effect, NotFound, Permanent, Transient, declare
 from dtf_runtime import OutsideActivityError, activity, activity_context
@@ -55,7 +55,13 @@ def download_object(call: DownloadObject) -> DownloadResult:
         if start < info["size"] or not os.path.exists(part):
             _fetch(call, found, part, start)
         verified = _finish(call, part, call.sha256 or info["sha256"])
-    return DownloadResult(**info, path=call.path, resumed_at=start, verified=verified)
+    return DownloadResult(
+        path=call.path,
+        object=ObjectInfo(**info),
+        resumed_at=start,
+        verified=verified,
+        replayed=0 < start == info["size"],
+    )
 
 
 @contextmanager

@@ -110,8 +110,11 @@ class DownloadObject(ObjectName, frozen=True, kw_only=True, omit_defaults=True):
     """Hex digits. None: the one that was noted at the upload, if any."""
 
 
-class DownloadResult(ObjectInfo, frozen=True, kw_only=True):
+class DownloadResult(Mutation, frozen=True, kw_only=True):
+    """`replayed`: nothing was left to fetch."""
+
     path: str
+    object: ObjectInfo
     resumed_at: int
     """Bytes that an earlier delivery had fetched."""
     verified: bool
