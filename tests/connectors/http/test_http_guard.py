@@ -246,6 +246,12 @@ def test_an_ordinary_address_is_fine(address: str) -> None:
     assert kind_of(ipaddress.ip_address(address)) == ("", False)
 
 
+@pytest.mark.parametrize("host", ["134744072", "0x08080808", "010.010.010.010", "8.2056", "8.8.8.0x8", "256.1.1.1.1"])
+def test_a_number_that_is_not_written_as_an_address_is_refused_wherever_it_leads(host: str) -> None:
+    with pytest.raises(AddressRefused, match="hides"):
+        check_host(host, allow_private=False, allow_hosts=())
+
+
 @pytest.mark.parametrize("host", ["metadata.google.internal", "Metadata.Google.Internal.", "metadata", "instance-data"])
 def test_the_names_of_metadata_services_are_refused_before_they_are_looked_up(host: str) -> None:
     names = Names(["127.0.0.1"])

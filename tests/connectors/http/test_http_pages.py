@@ -100,6 +100,8 @@ async def test_offsets_count_what_came_even_when_the_server_gives_less_than_it_i
 async def test_pages_without_end_end_at_the_bound_and_say_how_to_go_on(server: RudeServer) -> None:
     def page(query: dict[str, str]) -> Answer:
         at = int(query.get("cursor", 0))
+        if at > 50:
+            return answer(410)  # so that the test ends when the bound does not hold
         return as_json({"data": [at], "next": at + 1})
 
     url = server.on("/list", by_query(page, server))

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 import pytest
 
-from connectors.core import BodyTooLarge, NotFound, Permanent
+from connectors.core import Ambiguous, BodyTooLarge, NotFound, Permanent, Transient
 from connectors.core.transport import aclose
 from connectors.http import CONNECTOR, HttpConnection, HttpRequest, HttpResponse, request
 from tests.connectors.http.calls import call, failure
@@ -152,6 +152,16 @@ def test_a_circle_of_redirects_ends(server: RudeServer) -> None:
     error = failure(server.on("/round", answer(302, b"", "Location: /round")))
     assert type(error) is Permanent
     assert len(server.received) == 11
+
+
+@pytest.mark.parametrize(("status", "kind"), [(307, Transient), (308, Transient), (302, Ambiguous), (303, Ambiguous)])
+def test_a_post_that_was_sent_elsewhere_and_never_arrived_was_done_only_if_the_redirect_says_so(
+    server: RudeServer, status: int, kind: type[Exception]
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}/"
+        assert type(failure(server.on("/", answer(status, b"", f"Location: {nowhere}")), "POST")) is kind
 
 
 def test_secrets_do_not_follow_a_redirect_to_another_origin(server: RudeServer) -> None:

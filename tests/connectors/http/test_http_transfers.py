@@ -100,6 +100,18 @@ async def test_two_versions_are_never_joined(server: RudeServer, tmp_path: Path,
     assert got.resumed_from == 0
 
 
+async def test_a_server_that_sends_another_range_than_it_was_asked_for_is_asked_for_everything(
+    server: RudeServer, tmp_path: Path
+) -> None:
+    wrong = answer(206, CONTENT[5:], f"Content-Range: bytes 5-{len(CONTENT) - 1}/{len(CONTENT)}", 'ETag: "v1"')
+    first, whole = StoredFile(CONTENT, break_after=[100_000]), StoredFile(CONTENT)
+    url = server.on("/f", first.answer(server), wrong, whole.answer(server))
+    await fetch_failing(url, tmp_path / "file.bin")
+    await fetch(url, tmp_path / "file.bin")
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT
+    assert whole.asked == [""]
+
+
 @pytest.mark.parametrize("etag", ["", 'W/"v1"'])
 async def test_without_a_strong_validator_it_begins_anew(server: RudeServer, tmp_path: Path, etag: str) -> None:
     file = StoredFile(CONTENT, etag=etag, break_after=[100_000])
