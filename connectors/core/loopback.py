@@ -196,6 +196,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply, *, half: bool) -> None:
         content = reply.content()
+        if half and not content:  # then half of its head
+            self.wfile.write(f"HTTP/1.1 {reply.status} ".encode())
+            return self._reset()
         self.send_response_only(reply.status)
         headers = {
             "date": format_datetime(self.server.fake.clock.now(), usegmt=True),
