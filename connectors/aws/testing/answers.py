@@ -53,6 +53,13 @@ def error(request: Request, code: str, message: str, *, status: int = 400) -> An
     return Answer(status, headers, json.dumps({"__type": code, "message": message}).encode())
 
 
+def query_answer(request: Request) -> Answer:
+    """Success of an operation of the query protocol that answers nothing."""
+    request_id = str(uuid4())
+    inner = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
+    return _xml(200, f"<{request.operation}Response>{inner}</{request.operation}Response>", request_id)
+
+
 def json_answer(content: Any) -> Answer:
     headers = (("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", str(uuid4())))
     return Answer(200, headers, json.dumps(content).encode())

@@ -7,6 +7,7 @@ from connectors.aws.testing.behaviours.dependencies import Dependencies
 from connectors.aws.testing.behaviours.instances import Instances
 from connectors.aws.testing.behaviours.references import OwnPolicies, Profiles, References
 from connectors.aws.testing.behaviours.refusals import Capacity, Credentials, Throttling
+from connectors.aws.testing.behaviours.repeats import Repeats
 from connectors.aws.testing.behaviours.ssm import RunCommand
 from connectors.aws.testing.behaviours.storage import Storage
 from connectors.aws.testing.behaviours.tokens import Tokens
@@ -20,6 +21,7 @@ _ALL: tuple[Make, ...] = (
     References,
     OwnPolicies,
     Profiles,
+    Repeats,
     Capacity,
     Dependencies,
     Instances,

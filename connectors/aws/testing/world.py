@@ -102,6 +102,12 @@ class World:
 
         yield from list(iam_backends[ACCOUNT]["aws"].instance_profiles.values())
 
+    def roles(self) -> Iterator[Any]:
+        """IAM's."""
+        from moto.iam.models import iam_backends
+
+        yield from list(iam_backends[ACCOUNT]["aws"].roles.values())
+
     def instance_types(self, region: str) -> frozenset[str]:
         return _instance_types(region)
 

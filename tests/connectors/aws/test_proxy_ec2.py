@@ -229,6 +229,46 @@ def test_a_profile_without_a_role_is_refused(aws: AwsServer) -> None:
     refused("InvalidParameterValue", lambda: launch(aws, IamInstanceProfile={"Name": "empty"}))
 
 
+@behaviour("an association keeps its id")
+def test_an_address_associated_twice_keeps_its_association(aws: AwsServer) -> None:
+    ec2 = raw(aws, "ec2")
+    instance = launch(aws)
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    first = ec2.associate_address(AllocationId=address, InstanceId=instance)["AssociationId"]
+    assert ec2.associate_address(AllocationId=address, InstanceId=instance)["AssociationId"] == first
+    assert ec2.describe_addresses(AllocationIds=[address])["Addresses"][0]["AssociationId"] == first
+    moved = ec2.associate_address(AllocationId=address, InstanceId=launch(aws), AllowReassociation=True)
+    assert moved["AssociationId"] != first
+
+
+@behaviour("a policy attached twice counts once")
+def test_a_policy_that_was_attached_twice_is_deleted_once_it_is_detached(aws: AwsServer) -> None:
+    iam = raw(aws, "iam")
+    allow = '{"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}'
+    document = f'{{"Version": "2012-10-17", "Statement": [{allow}]}}'
+    iam.create_role(RoleName="web", AssumeRolePolicyDocument="{}")
+    policy = iam.create_policy(PolicyName="mine", PolicyDocument=document)["Policy"]["Arn"]
+    for _ in range(2):
+        iam.attach_role_policy(RoleName="web", PolicyArn=policy)
+    assert iam.get_policy(PolicyArn=policy)["Policy"]["AttachmentCount"] == 1
+    iam.detach_role_policy(RoleName="web", PolicyArn=policy)
+    iam.delete_policy(PolicyArn=policy)
+
+
+@behaviour("an instance started twice keeps its address")
+def test_an_instance_started_twice_keeps_its_address(aws: AwsServer) -> None:
+    ec2 = raw(aws, "ec2")
+    instance = launch(aws)
+    aws.clock.advance(10)
+    seen = set()
+    for _ in range(2):
+        (change,) = ec2.start_instances(InstanceIds=[instance])["StartingInstances"]
+        assert (change["PreviousState"]["Name"], change["CurrentState"]["Name"]) == ("running", "running")
+        found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+        seen.add(found["PublicIpAddress"])
+    assert len(seen) == 1
+
+
 @behaviour("filter client-token")
 def test_instances_are_found_by_their_token(aws: AwsServer) -> None:
     instance = launch(aws, ClientToken="one")

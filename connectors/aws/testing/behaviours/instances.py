@@ -42,6 +42,7 @@ class Instances(Behaviour):
 
     def reset(self) -> None:
         self._states: dict[str, str] = {}
+        self._addresses: dict[str, dict[int, Any]] = {}
         self._dooms: list[_Doom] = []
 
     def doom(self, times: int = 1, code: str = "Server.InternalError", message: str = "Server.InternalError") -> None:
@@ -53,6 +54,7 @@ class Instances(Behaviour):
             return None
         found = [self.world.instance(request.region, one) for one in request.texts("InstanceId")]
         self._states = {one.id: one.state for one in found if one is not None}
+        self._addresses = {one.id: _addresses(one) for one in found if one is not None}
         for instance_id, state in self._states.items():
             if state not in _MAY[request.operation]:
                 verb = request.operation.removesuffix("Instances").lower()
@@ -89,13 +91,15 @@ class Instances(Behaviour):
 
     def _changed(self, request: Request, found: re.Match[str]) -> str:
         """moto has done it at once; here it begins."""
-        instance = self.world.instance(request.region, found.group(2))
+        instance: Any = self.world.instance(request.region, found.group(2))
         previous, steps = self._states.get(found.group(2), "running"), _STEPS[request.operation]
         if previous in steps:
             self.world.set_state(instance, previous)
+            for index, public_ip in self._addresses.get(found.group(2), {}).items():
+                instance.nics[index].public_ip = public_ip  # moto starts it again, with a new one
         else:
             self._step(instance, *steps, self._takes(steps[0]))
-        current = str(instance.state) if instance is not None else steps[0]
+        current = str(instance.state)
         return found.group(1) + _element("currentState", current) + _element("previousState", previous)
 
     def _step(self, instance: Any, now: str, then: str, seconds: float) -> None:
@@ -120,6 +124,10 @@ class Instances(Behaviour):
         if since is None or self.world.now() - since >= self.world.settings.checks:
             return found.group(0)
         return found.group(1) + found.group(3).replace(">ok<", ">initializing<").replace(">passed<", ">initializing<")
+
+
+def _addresses(instance: Any) -> dict[int, Any]:
+    return {index: interface.public_ip for index, interface in instance.nics.items()}
 
 
 _PAST = {"start": "started", "stop": "stopped", "reboot": "rebooted", "terminate": "terminated"}
