@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from connectors.core import InvalidRequest, client_of
 from connectors.twilio.connection import TwilioConnection
-from connectors.twilio.errors import mapped
+from connectors.twilio.errors import is_known, mapped
 from dtf_runtime.plugins import require
 from dtf_runtime.tracing import redactor
 
@@ -53,6 +53,10 @@ class ServerTime:
     def is_known(self) -> bool:
         return self._ahead is not None
 
+    def latest(self) -> float | None:
+        """No earlier than the server's now. None: nothing is known yet."""
+        return None if self._ahead is None else self.now() + 1.0
+
 
 class Client:
     """`sdk` is a `twilio.rest.Client`. From any thread."""
@@ -84,6 +88,8 @@ def twilio_call(
     try:
         return send(found.sdk), found.answers.headers
     except Exception as raised:
+        if not is_known(raised):
+            raise  # a mistake of ours must look like one
         # its own text has the address, which may hold a number, so neither it nor the chain may be stored
         error = mapped(raised, what=what, repeatable=repeatable, headers=found.answers.headers)
     raise error from None

@@ -60,8 +60,16 @@ _CLASSES: Mapping[Kind, type[ConnectorError]] = {
 }
 
 
+def is_known(error: Exception) -> bool:
+    """Whether it comes from the SDK or from below it."""
+    sdk = require("twilio.base.exceptions", "twilio")
+    return isinstance(
+        error, (sdk.TwilioException, OSError, ValueError)
+    )  # requests' errors are OSErrors, bad JSON is a ValueError
+
+
 def mapped(error: Exception, *, what: str, repeatable: bool, headers: Mapping[str, str]) -> ConnectorError:
-    """The kit's error for whatever the SDK raised.
+    """The kit's error for what `is_known`.
 
     `repeatable`: sending it twice does no harm. `headers`: of the answer, if there was one, names in lower case.
     """
@@ -104,16 +112,14 @@ def _unanswered(error: Exception, what: str, repeatable: bool) -> ConnectorError
 
     name = type(error).__name__
     if isinstance(error, requests.exceptions.SSLError):
-        return Permanent(f"{what} was not sent: the server's certificate is not trusted", code=name)
+        return Permanent(f"{what} was not sent: no trusted TLS connection", code=name)
     if isinstance(error, requests.exceptions.ProxyError):
         return Transient(f"{what} was not sent: the proxy made no connection", code=name)
     if isinstance(error, requests.exceptions.ConnectTimeout) or is_unconnected(error):
         return Transient(f"{what} was not sent: no connection ({name})", code=name)
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema)):
         return InvalidRequest(f"{what} can't be sent: the address is invalid", code=name)
-    if isinstance(error, (requests.exceptions.RequestException, OSError, ValueError)):
-        return unknown(f"{what} got no whole answer ({name})", repeatable, code=name)
-    return InvalidRequest(f"{what} can't be sent: {name}", code=name)
+    return unknown(f"{what} got no whole answer ({name})", repeatable, code=name)
 
 
 def is_unconnected(error: BaseException) -> bool:

@@ -20,7 +20,7 @@ KEPT = 45 * 86_400.0
 
 _SCHEMA = """
 create table if not exists sends (
-  key text primary key, likeness text not null, since real not null, latest real not null, state text not null, sid text, touched real not null
+  key text primary key, likeness text not null, since real not null, latest real, state text not null, sid text, touched real not null
 ) without rowid;
 create index if not exists sends_likeness on sends (likeness);
 create index if not exists sends_sid on sends (sid);
@@ -33,8 +33,8 @@ class Entry:
 
     since: float
     """When it first began: nothing made earlier is its."""
-    latest: float
-    """The last moment at which it may have sent."""
+    latest: float | None
+    """The last moment at which it may have sent. None: the server's time was not known then."""
     state: str
     """`sending`: a delivery began and has not come back; `unsure`: it got no answer; `done`."""
     sid: str
@@ -57,7 +57,7 @@ class Ledger:
                 f"the ledger of sent messages can't be kept at {path}: {error}; set the connection's `ledger`"
             ) from None
 
-    def begin(self, key: str, likeness: str, now: float) -> Entry:
+    def begin(self, key: str, likeness: str, since: float, latest: float | None) -> Entry:
         """Durable when it returns. `likeness`: a digest of what the server shows of it, so that calls that look alike there share it."""
         with self._write() as db:
             found = "select since, latest, state, sid from sends where key = ?"
@@ -65,17 +65,17 @@ class Ledger:
             if row is not None:
                 return Entry(row[0], row[1], row[2], row[3] or "", is_new=False)
             db.execute(
-                "insert into sends values (?, ?, ?, ?, 'sending', null, ?)", (key, likeness, now, now, time.time())
+                "insert into sends values (?, ?, ?, ?, 'sending', null, ?)", (key, likeness, since, latest, time.time())
             )
-        return Entry(now, now, "sending", "", is_new=True)
+        return Entry(since, latest, "sending", "", is_new=True)
 
-    def again(self, key: str, now: float) -> None:
+    def again(self, key: str, latest: float | None) -> None:
         """It is sent once more: what may have been sent earlier is known not to be there."""
-        self._update("state = 'sending', latest = ?", key, now)
+        self._update("state = 'sending', latest = ?", key, latest)
 
-    def unsure(self, key: str, now: float) -> None:
-        """No answer came: it can have happened until now."""
-        self._update("state = 'unsure', latest = ?", key, now)
+    def unsure(self, key: str, latest: float | None) -> None:
+        """No answer came, and none will: it can have happened until then."""
+        self._update("state = 'unsure', latest = ?", key, latest)
 
     def settle(self, key: str, sid: str) -> None:
         """The call got this one."""
@@ -119,7 +119,7 @@ class Ledger:
             yield db
             db.execute("commit")
 
-    def _update(self, change: str, key: str, value: float | str, only: str = "") -> None:
+    def _update(self, change: str, key: str, value: float | str | None, only: str = "") -> None:
         with self._write() as db:
             db.execute(f"update sends set {change}, touched = ? where key = ? {only}", (value, time.time(), key))
 

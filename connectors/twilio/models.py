@@ -86,7 +86,7 @@ def call_of(raw: Any) -> Call:
         status=str(raw.status or ""),
         direction=str(raw.direction or ""),
         to=raw.to or "",
-        from_=raw.from_ or "",
+        from_=raw._from or "",  # the SDK has no public name for it
         answered_by=raw.answered_by or "",
         duration=int(raw.duration or 0),
         price=str(raw.price or ""),

@@ -34,6 +34,7 @@ class Made(Protocol):
 
 
 _M = TypeVar("_M", bound=Made)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -64,27 +65,32 @@ def once(send: Send[_M]) -> tuple[_M, bool]:
 
     Raises Unsettled (the next attempt will know), Ambiguous (`on_ambiguous="fail"`), and what `post` raises when nothing happened.
     """
+    return until_known(send.what, lambda: _attempt(send))
+
+
+def until_known(what: str, attempt: Callable[[], _T]) -> _T:
+    """In an activity the runtime makes the next attempt; a plain script waits here. Raises what `attempt` raises."""
+    if _in_activity():
+        return attempt()
     for _ in range(_MOST_LOOKS):
         try:
-            return _attempt(send)
+            return attempt()
         except Unsettled as error:
-            if _in_activity():
-                raise
             time.sleep(error.retry_after or 0.0)
-    raise Ambiguous(f"the {send.what} may have been made, and could not be found out; look before you send it again")
+    raise Ambiguous(f"the {what} may have been made, and could not be found out; look before you send it again")
 
 
 def _attempt(send: Send[_M]) -> tuple[_M, bool]:
     book, clock = ledger(send.connection.ledger_path), client(send.connection).time
     began = clock.now() - (MARGIN if clock.is_known else SKEW)
-    entry = _handed_over(book.begin(send.key, send.likeness, began))
+    entry = _handed_over(book.begin(send.key, send.likeness, began, clock.latest()))
     if entry.sid:
         return send.fetch(entry.sid), True
     if not entry.is_new:
         found = _settled(send, book, entry)
         if found is not None:
             return found, True
-        book.again(send.key, clock.now())
+        book.again(send.key, clock.latest())
     _tell(entry.since)
     try:
         made = send.post()
@@ -103,7 +109,7 @@ def _open(send: Send[_M], book: Ledger, error: Ambiguous) -> ConnectorError:
     if send.on_ambiguous == "fail":
         book.forget(send.key)
         return error
-    book.unsure(send.key, client(send.connection).time.now())
+    book.unsure(send.key, client(send.connection).time.latest())
     facts: dict[str, Any] = {"code": error.code, "status": error.status, "request_id": error.request_id}
     wait = send.connection.read_lag if send.on_ambiguous == "lookup" else 1.0
     return Unsettled(f"{error}; the next attempt of this call does", retry_after=wait, **facts)
@@ -124,13 +130,22 @@ def _settled(send: Send[_M], book: Ledger, entry: Entry) -> _M | None:
         raise Unsettled(f"another {send.what} like this one is being sent; whose is whose shows then", retry_after=1.0)
     if mine:
         return next(one for one in alike if one.sid == mine)
+    left = _left(send, entry)
+    if left > 0:
+        if entry.latest is None:  # the look has told the server's time
+            book.unsure(send.key, client(send.connection).time.latest())
+        raise Unsettled(f"the {send.what} is not to be seen yet, if it was made", retry_after=left)
+    return None
+
+
+def _left(send: Send[Any], entry: Entry) -> float:
+    """Seconds until what an earlier delivery may have made must be visible."""
     lag = send.connection.read_lag
     if entry.state == "sending":  # who began it is gone, or hangs in it until its time is up
         lag += _patience(send.connection)
-    left = entry.latest + lag - client(send.connection).time.now()
-    if left > 0:
-        raise Unsettled(f"the {send.what} is not to be seen yet, if it was made", retry_after=left)
-    return None
+    if entry.latest is None:
+        return max(lag, 1.0)
+    return entry.latest + lag - client(send.connection).time.now()
 
 
 def _patience(connection: TwilioConnection) -> float:
@@ -152,7 +167,7 @@ def _handed_over(entry: Entry) -> Entry:
     since = details.get("since") if isinstance(details, dict) else None
     if not isinstance(since, float | int):
         return entry
-    return Entry(float(since), entry.latest, "unsure", "", is_new=False)
+    return Entry(float(since), None, "sending", "", is_new=False)
 
 
 def _in_activity() -> bool:

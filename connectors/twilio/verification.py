@@ -19,12 +19,12 @@ from connectors.core import (
     declare,
     resolve,
 )
-from connectors.twilio.client import client, request_id, twilio_call
+from connectors.twilio.client import request_id, twilio_call
 from connectors.twilio.connection import TwilioConnection
 from connectors.twilio.errors import Unsettled
 from connectors.twilio.ledger import ledger
 from connectors.twilio.models import TwilioCall, some
-from connectors.twilio.once import OnAmbiguous, Send, likeness_of, once
+from connectors.twilio.once import OnAmbiguous, Send, likeness_of, once, until_known
 from dtf_runtime import activity
 
 
@@ -131,26 +131,28 @@ def check_verification(call: CheckVerification) -> CheckedVerification:
     sid = some(call.verification_sid, "VE", "verification")
     if not (3 < len(call.code) < 11 and call.code.isalnum()):
         raise InvalidRequest("a code has 4 to 10 letters or digits")
+    key = call_key(call)
+    return until_known("check", lambda: _checked(connection, key, service, sid, call.code))
+
+
+ACTIVITIES = (start_verification, check_verification)
+
+
+def _checked(connection: TwilioConnection, key: str, service: str, sid: str, code: str) -> CheckedVerification:
     # Approved may be adopted only by the call that asked with this very code: another's wrong code must not become right by it.
-    book, now = ledger(connection.ledger_path), client(connection).time.now()
-    entry = book.begin(call_key(call), likeness_of("check", sid), now)
+    entry = ledger(connection.ledger_path).begin(key, likeness_of("check", sid), 0.0, None)
     if not entry.is_new and _is_approved(connection, service, sid):
         return CheckedVerification(sid=sid, status="approved", replayed=True)
     try:
         raw, headers = twilio_call(
             connection,
             "check_verification",
-            lambda sdk: sdk.verify.v2.services(service).verification_checks.create(
-                verification_sid=sid, code=call.code
-            ),
+            lambda sdk: sdk.verify.v2.services(service).verification_checks.create(verification_sid=sid, code=code),
             repeatable=False,
         )
     except Ambiguous as error:
         raise Unsettled(f"{error}; the next attempt of this call does", code=error.code, retry_after=1.0) from None
     return CheckedVerification(sid=sid, status=str(raw.status), request_id=request_id(headers))
-
-
-ACTIVITIES = (start_verification, check_verification)
 
 
 def _is_approved(connection: TwilioConnection, service: str, sid: str) -> bool:

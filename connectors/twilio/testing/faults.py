@@ -19,16 +19,20 @@ class Cut(StrEnum):
     """It was done; a proxy in between says 502."""
     SILENCE = "silence"
     """It was done; nothing comes, and the connection stays open until the client gives up."""
+    GARBAGE = "garbage"
+    """It was done; the answer says 201 and can't be read."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """The next request that changes something meets it, once. `then` runs after the deed and before the connection closes."""
+    """The next request that changes something meets it, once; with `reads`, the next one that doesn't. `then` runs after the deed and before
+    the connection closes."""
 
     cut: Cut | None = None
     code: int = 0
     status: int = 0
     retry_after: float | None = None
+    reads: bool = False
     then: Callable[[], None] | None = None
 
 
@@ -45,6 +49,9 @@ class Faults:
         with self._lock:
             self._next += faults
 
-    def take(self) -> Fault | None:
+    def take(self, *, reads: bool) -> Fault | None:
         with self._lock:
-            return self._next.pop(0) if self._next else None
+            found = next((one for one in self._next if one.reads is reads), None)
+            if found is not None:
+                self._next.remove(found)
+            return found

@@ -206,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_one(self) -> None:
         asked = self._asked()
         fake = self.server.fake
-        fault = fake.faults.take() if asked.method != "GET" else None
+        fault = fake.faults.take(reads=asked.method == "GET")
         try:
             fake.admit(asked)
             if fault is not None and fault.cut is Cut.BEFORE:
@@ -255,6 +255,8 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.then:
                 fault.then()
             return self._say(502, b"<html><h1>502 Bad Gateway</h1></html>", kind="text/html")
+        if fault.cut is Cut.GARBAGE:
+            return self._say(status, b"<html>welcome</html>", kind="text/html")
         if fault.cut is Cut.HALF_REPLY:
             self._head(status, len(whole), "application/json")
             self.wfile.write(whole[: len(whole) // 2])
