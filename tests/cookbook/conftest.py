@@ -1,14 +1,18 @@
 """Runs recipes the way a reader does: a copied file, in a folder of its own, with only the packages installed."""
 
+import dataclasses
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from connectors.aws.testing import AwsServer
+from connectors.core import using
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,3 +106,31 @@ def kitchen(tmp_path: Path) -> Kitchen:
         "COLUMNS": "200",
     }
     return Kitchen(folder, environment)
+
+
+@pytest.fixture(scope="session")
+def aws_process() -> Iterator[AwsServer]:
+    with AwsServer() as running:
+        yield running
+
+
+@pytest.fixture
+def aws(aws_process: AwsServer) -> Iterator[AwsServer]:
+    aws_process.reset()
+    with using(aws_process.connection()):
+        yield aws_process
+    aws_process.clear_faults()
+
+
+@pytest.fixture
+def kitchen_with_aws(kitchen: Kitchen, aws: AwsServer) -> Kitchen:
+    """Where the credentials that a program finds are those of the server."""
+    connection = aws.connection()
+    assert connection.access_key_id and connection.secret_access_key
+    found = {
+        "DTF_CONNECTION_AWS_DEFAULT_ENDPOINT_URL": aws.endpoint_url,
+        "DTF_CONNECTION_AWS_DEFAULT_REGION": str(connection.region),
+        "DTF_CONNECTION_AWS_DEFAULT_ACCESS_KEY_ID": connection.access_key_id.reveal(),
+        "DTF_CONNECTION_AWS_DEFAULT_SECRET_ACCESS_KEY": connection.secret_access_key.reveal(),
+    }
+    return dataclasses.replace(kitchen, environment={**kitchen.environment, **found})
