@@ -178,23 +178,23 @@ def _each(call: SecurityGroupRules, operation: str, *, done: str) -> Mutation:
     if not call.rules:
         raise InvalidRequest("no rule was given")
     wanted = [_permission(rule) for rule in call.rules]
-    sent = ""
+    answer: dict[str, Any] | None = None
     for permissions in [wanted] if len(wanted) == 1 else [wanted, *([one] for one in wanted)]:
         try:
-            sent = _send(call, operation, permissions)
+            answer = _send(call, operation, permissions)
         except (Conflict, NotFound) as error:
             if error.code != done:
                 raise
             continue
         if permissions is wanted:
             break
-    return Mutation(request_id=sent, replayed=not sent)
+    return Mutation(replayed=True) if answer is None else Mutation(request_id=request_id(answer))
 
 
-def _send(call: SecurityGroupRules, operation: str, permissions: list[dict[str, Any]]) -> str:
+def _send(call: SecurityGroupRules, operation: str, permissions: list[dict[str, Any]]) -> dict[str, Any]:
     given = {"GroupId": call.group_id, "IpPermissions": permissions}
     new = call.just_made and operation.startswith("authorize")  # what isn't there needs no revoking
-    return request_id(ec2(call, operation, given, effect=Effect.NATURAL, just_made=new)) or "unknown"
+    return ec2(call, operation, given, effect=Effect.NATURAL, just_made=new)
 
 
 def _permission(rule: Rule) -> dict[str, Any]:

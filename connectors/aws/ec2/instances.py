@@ -118,15 +118,14 @@ def modify_instance(call: ModifyInstance) -> Mutation:
 
     Raises Conflict (IncorrectInstanceState) for what only changes while the instance is stopped.
     """
-    sent = ""
-    for given in _attributes(call):
-        answer = ec2(
-            call, "modify_instance_attribute", {"InstanceId": call.instance_id, **given}, effect=Effect.NATURAL
-        )
-        sent = request_id(answer)
-    if not sent:
+    changes = _attributes(call)
+    if not changes:
         raise InvalidRequest("modify_instance was given nothing to change")
-    return Mutation(request_id=sent)
+    answer: dict[str, Any] = {}
+    for given in changes:
+        whole = {"InstanceId": call.instance_id, **given}
+        answer = ec2(call, "modify_instance_attribute", whole, effect=Effect.NATURAL)
+    return Mutation(request_id=request_id(answer))
 
 
 def _attributes(call: ModifyInstance) -> list[dict[str, Any]]:

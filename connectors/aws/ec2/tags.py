@@ -49,5 +49,5 @@ def remove_tags(call: RemoveTags) -> Mutation:
             return Mutation(replayed=True)
         each = [remove_tags.fn(msgspec.structs.replace(call, resource_ids=[one])) for one in call.resource_ids]
         sent = next((result.request_id for result in each if result.request_id), "")
-        return Mutation(request_id=sent, replayed=not sent)
+        return Mutation(request_id=sent, replayed=all(result.replayed for result in each))
     return Mutation(request_id=request_id(answer))
