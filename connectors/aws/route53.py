@@ -10,7 +10,7 @@ from connectors.aws.models import AwsCall
 from connectors.core import DEFAULT_RETRY, Effect, InvalidRequest, Mutation, NotFound, Permanent, Transient, declare
 from dtf_runtime import activity
 
-_PAGES = 1000  # of 100 records
+_PAGES = 1000  # of 300 records
 
 
 class AliasTarget(msgspec.Struct, frozen=True, kw_only=True):
