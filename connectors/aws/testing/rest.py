@@ -52,7 +52,10 @@ def _routes(signed_for: str) -> tuple[Route, ...]:
     if signed_for not in _MODELS:
         return ()
     model = ServiceModel(Loader().load_service_model(_MODELS[signed_for], "service-2"))
-    routes = [_route(model.operation_model(name)) for name in model.operation_names]
+    operations = [model.operation_model(name) for name in model.operation_names]
+    routes = [
+        _route(operation) for operation in operations if not operation.deprecated
+    ]  # they share paths with their heirs
     return tuple(sorted(routes, key=lambda route: -route.weight))
 
 

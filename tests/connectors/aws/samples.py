@@ -28,7 +28,7 @@ class Sample:
 
 def instance(aws: AwsServer) -> str:
     """A running one."""
-    made = ec2.run_instances.fn(ec2.RunInstances(image_id=IMAGE, instance_type="t3.micro"))
+    made = ec2.run_instances.fn(ec2.RunInstances(image_id=IMAGE, instance_type="t3.micro", tags={"team": "blue"}))
     aws.clock.advance(60)
     return str(made.instances[0].instance_id)
 

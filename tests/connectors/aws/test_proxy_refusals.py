@@ -50,6 +50,16 @@ def test_a_throttled_request_is_not_executed(aws: AwsServer) -> None:
     assert aws.count("CreateSecurityGroup") == 1
 
 
+@behaviour("MessageDeduplicationId")
+def test_a_fifo_queue_takes_a_message_once_in_five_minutes(aws: AwsServer) -> None:
+    sqs = raw(aws, "sqs")
+    queue = sqs.create_queue(QueueName="q.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    given = {"QueueUrl": queue, "MessageGroupId": "a", "MessageDeduplicationId": "one"}
+    first = sqs.send_message(MessageBody="x", **given)["MessageId"]
+    assert sqs.send_message(MessageBody="x", **given)["MessageId"] == first
+    assert aws.count("SendMessage") == 1
+
+
 @behaviour("RequestExpired, ExpiredToken")
 def test_expired_credentials_are_refused_in_each_services_own_words(aws: AwsServer) -> None:
     asks: dict[str, tuple[str, str]] = {

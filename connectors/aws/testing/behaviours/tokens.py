@@ -1,7 +1,8 @@
 """Client tokens, remembered: the same token gives the same result, with other parameters it is refused.
 
 Scopes are EC2's: a region, and for RunInstances a zone when the request names one, itself or by its subnet. Source: "Ensuring idempotency in
-Amazon EC2 API requests". Other services: the region.
+Amazon EC2 API requests". Other services: the region. Deduplication ids of FIFO queues and topics are remembered for five minutes, DynamoDB's
+tokens for ten.
 """
 
 import json
@@ -15,6 +16,8 @@ from connectors.aws.testing.launch import zone_asked
 from connectors.aws.testing.wire import Request
 
 _NAMES = ("ClientToken", "ClientRequestToken", "clientToken", "IdempotencyToken")
+_DEDUPLICATED = {"sqs:SendMessage": "QueueUrl", "sns:Publish": "TopicArn"}
+_LASTS = {"sqs": 300.0, "sns": 300.0, "dynamodb": 600.0}  # seconds; for the rest, as long as the account
 _REQUEST_ID = re.compile(r"(<requestId>)[^<]*(</requestId>)")
 _INSTANCE = re.compile(r"<instanceId>(i-[^<]+)</instanceId>")
 
@@ -23,6 +26,7 @@ _INSTANCE = re.compile(r"<instanceId>(i-[^<]+)</instanceId>")
 class _Done:
     parameters: str
     answer: Answer
+    until: float
 
 
 class Tokens(Behaviour):
@@ -32,8 +36,10 @@ class Tokens(Behaviour):
     def before(self, request: Request) -> Answer | None:
         scope = self._scope(request)
         done = self._done.get(scope) if scope else None
-        if done is None:
+        if done is None or done.until <= self.world.now():
             return None
+        if request.name in _DEDUPLICATED:
+            return _again(done.answer)
         if done.parameters != _parameters(request):
             code = "IdempotentParameterMismatch" + ("" if request.protocol in ("ec2", "query") else "Exception")
             text = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
@@ -48,10 +54,14 @@ class Tokens(Behaviour):
     def after(self, request: Request, answer: Answer) -> Answer:
         scope = self._scope(request)
         if scope and answer.ok:
-            self._done[scope] = _Done(_parameters(request), answer)
+            until = self.world.now() + _LASTS.get(request.service, float("inf"))
+            self._done[scope] = _Done(_parameters(request), answer, until)
         return answer
 
     def _scope(self, request: Request) -> tuple[str, ...]:
+        if request.name in _DEDUPLICATED:
+            where, mark = request.text(_DEDUPLICATED[request.name]), request.text("MessageDeduplicationId")
+            return (request.name, request.region, where, mark) if mark else ()
         token = next((text for name in _NAMES if (text := request.text(name))), "")
         if not token:
             return ()
