@@ -14,7 +14,7 @@ import msgspec
 
 from connectors.aws.client import request_id
 from connectors.aws.models import AwsCall
-from connectors.aws.s3._shared import base64_of, head, made_by, opened, plain_etag, s3
+from connectors.aws.s3._shared import base64_of, made_by, opened, plain_etag, s3
 from connectors.aws.s3.conditions import Place, write
 from connectors.aws.s3.models import NewObject, PutObjectResult
 from connectors.aws.s3.objects import new_object, version_of, whole_sha256
@@ -237,15 +237,7 @@ def complete_upload(call: CompleteUpload) -> PutObjectResult:
     ]
     given = {"Bucket": call.bucket, "Key": call.key, "UploadId": call.upload_id, "MultipartUpload": {"Parts": named}}
     place = Place(call, call.bucket, call.key, call.mark, "replace" if call.existing == "replace" else "refuse")
-    try:
-        answer, replayed = write(
-            place, lambda to: s3(call, "complete_multipart_upload", {**given, **to}, effect=Effect.CONDITIONAL)
-        )
-    except NotFound as error:
-        found = head(call, call.bucket, call.key) if error.code == "NoSuchUpload" else None
-        if found is None or not made_by(found, call.mark):
-            raise
-        answer, replayed = found, True
+    answer, replayed = _completed(place, given)
     _verify(call, answer)
     return PutObjectResult(
         request_id=request_id(answer),
@@ -255,6 +247,22 @@ def complete_upload(call: CompleteUpload) -> PutObjectResult:
         size=sum(part.size for part in call.parts),
         sha256=whole_sha256(answer) if replayed else "",
     )
+
+
+def _completed(place: Place, given: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """It looks before, since S3 may answer a second completion like the first, and after, since it may not know the upload any more."""
+    there = place.head()
+    if there is not None and made_by(there, place.mark):
+        return there, True
+    try:
+        return write(
+            place, lambda to: s3(place.call, "complete_multipart_upload", {**given, **to}, effect=Effect.CONDITIONAL)
+        )
+    except NotFound as error:
+        found = place.head() if error.code == "NoSuchUpload" else None
+        if found is None or not made_by(found, place.mark):
+            raise
+        return found, True
 
 
 def _verify(call: CompleteUpload, answer: dict[str, Any]) -> None:
