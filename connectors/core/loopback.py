@@ -37,6 +37,17 @@ class Received:
     def form(self) -> dict[str, str]:
         return {name: values[-1] for name, values in parse_qs(self.body.decode(), keep_blank_values=True).items()}
 
+    def multipart(self) -> dict[str, Any]:
+        """The fields of a multipart/form-data body: texts, and the bytes of files."""
+        boundary = self.headers["content-type"].partition("boundary=")[2].strip('"').encode()
+        fields: dict[str, Any] = {}
+        for part in self.body.split(b"--" + boundary)[1:-1]:
+            head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+            name = head.partition(b'name="')[2].partition(b'"')[0].decode()
+            content = content.removesuffix(b"\r\n")
+            fields[name] = content if b"filename=" in head else content.decode()
+        return fields
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
