@@ -189,7 +189,7 @@ class FakeTwitter(Loopback):
         return Reply(body={"data": {"id": media.id, "media_key": f"3_{media.id}", "expires_after_secs": 86400}})
 
     def _append(self, got: Received, id: str) -> Reply:
-        fields = multipart(got)
+        fields = got.multipart()
         self.media[id].segments[int(fields["segment_index"])] = fields["media"]
         return Reply(body={"data": {"expires_at": 0}})
 
@@ -278,19 +278,6 @@ def _told(post: FakePost) -> dict[str, Any]:
     if post.reply_to:
         told["referenced_tweets"] = [{"type": "replied_to", "id": post.reply_to}]
     return told
-
-
-def multipart(got: Received) -> dict[str, Any]:
-    """The fields of a multipart/form-data body; texts, and bytes of a file."""
-    boundary = got.headers["content-type"].partition("boundary=")[2].strip('"').encode()
-    fields: dict[str, Any] = {}
-    for part in got.body.split(b"--" + boundary)[1:-1]:
-        head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        name = re.search(rb'name="([^"]*)"', head)
-        assert name is not None
-        content = content.removesuffix(b"\r\n")
-        fields[name[1].decode()] = content if b"filename=" in head else content.decode()
-    return fields
 
 
 def _is_signed(got: Received, keys: dict[str, str]) -> bool:
