@@ -6,6 +6,7 @@ for each URL scheme.
 """
 
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -56,17 +57,17 @@ class Connectors:
     """What `load_connectors` found: by name, and the error of each that could not be loaded."""
 
     loaded: Mapping[str, ConnectorInfo]
-    broken: Mapping[str, PluginError]
+    broken: Mapping[str, DurableTaskError]
 
 
 def load_connectors() -> Connectors:
     """Loads every installed connector; one that is broken is listed and does not stop the others."""
     loaded: dict[str, ConnectorInfo] = {}
-    broken: dict[str, PluginError] = {}
+    broken: dict[str, DurableTaskError] = {}
     for name, point in sorted(_entry_points(CONNECTORS).items()):
         try:
             loaded[name] = _load_connector(point)
-        except PluginError as error:
+        except (PluginError, MissingExtraError) as error:
             broken[name] = error
     return Connectors(loaded=loaded, broken=broken)
 
@@ -78,6 +79,44 @@ def load_connector(name: str) -> ConnectorInfo:
         known = ", ".join(sorted(points)) or "none"
         raise InvalidArgumentError(f"no connector {name!r} is installed; installed are: {known}")
     return _load_connector(points[name])
+
+
+def connector_names() -> list[str]:
+    """Of the installed ones, without loading any."""
+    return sorted(_entry_points(CONNECTORS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstalledFrom:
+    """Where a connector comes from. `install` is the line that installs what it still needs; empty when it needs nothing."""
+
+    distribution: str
+    version: str
+    install: str
+
+
+def installed_from(name: str) -> InstalledFrom:
+    """Of an installed connector, without loading it. What it needs is the extra of its own name, if its distribution has one."""
+    point = _entry_points(CONNECTORS)[name]
+    if point.dist is None:
+        return InstalledFrom(distribution="", version="", install="")
+    missing = any(_is_missing(line) for line in point.dist.requires or () if _is_of_extra(line, name))
+    install = f"pip install '{point.dist.name}[{name}]'" if missing else ""
+    return InstalledFrom(distribution=point.dist.name, version=point.dist.version, install=install)
+
+
+def _is_of_extra(requirement: str, extra: str) -> bool:
+    return re.search(rf"""extra\s*==\s*["']{re.escape(extra)}["']""", requirement) is not None
+
+
+def _is_missing(requirement: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        distribution(re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0])
+    except PackageNotFoundError:
+        return True
+    return False
 
 
 def provider_for(scheme: str) -> Callable[..., Any]:
