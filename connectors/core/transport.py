@@ -111,7 +111,11 @@ def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 @asynccontextmanager
 async def exchange(route: Route, call: Outgoing) -> AsyncIterator[Answer]:
-    """One attempt. Whatever goes wrong with the network or the answer, until the block is left, is an error of `connectors.core`."""
+    """One attempt. Whatever goes wrong with the network or the answer, until the block is left, is an error of `connectors.core`.
+
+    A status is not judged here: `if answer.status != 200: raise error_for(answer.status, answer.headers, ...)` (`statuses.py`), else
+    `body = await answer.read(1_000_000)`.
+    """
     progress = _Progress()
     try:
         async with asyncio.timeout(call.timeout) as limit:

@@ -34,4 +34,5 @@ def key_of(call: HttpRequest) -> str | None:
         activity_context()
     except OutsideActivityError:  # called as a plain function, in a test or a script: no call of a workflow to name
         return None
-    return call_key([call.method, call.url, call.params])
+    what = (call.method, call.url, call.params, call.json, call.form, call.parts, call.text, call.body)
+    return call_key(what)

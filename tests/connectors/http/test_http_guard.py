@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -299,3 +300,20 @@ def test_a_recorder_sees_the_call_as_it_was_made_and_a_replay_needs_neither_name
         assert call(url, through=HttpConnection(resolver=unknown)).text == "recorded"
     assert f"uri: {url}" in cassette.read_text()
     assert (len(server.received), unknown.asked) == (1, [])
+
+
+def test_a_proxy_gets_its_own_credentials_and_the_server_never_does(
+    server: RudeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.on("http://far.example/", answer(200, b"by proxy"))
+    server.on("/", answer(200, b"directly"))
+    proxy = Secret(f"http://ann:pr0xy-s3cret@127.0.0.1:{server.port}")
+    through = HttpConnection(proxy=proxy, resolver=Names([PUBLIC]), allow_private=True)
+    assert call("http://far.example/", through=through).text == "by proxy"
+    assert call(f"http://127.0.0.1:{server.port}/", through=through).text == "directly"
+    asked, direct = server.received
+    assert asked.headers["proxy-authorization"].startswith("Basic ")
+    assert "proxy-authorization" not in direct.headers
+    assert asked.headers["proxy-authorization"].removeprefix("Basic ") not in caplog.text
+    assert "pr0xy-s3cret" not in caplog.text
