@@ -23,6 +23,7 @@ from connectors.core import (
     Permanent,
     Secret,
     Transient,
+    resolve,
     using,
 )
 from dtf_runtime.tracing import redactor
@@ -172,6 +173,20 @@ def test_a_list_that_never_ends_is_left_after_the_given_pages(server: Wire) -> N
         assert len(list(pages("ec2", "describe_instances", most=3))) == 3
     assert len(server.requests) == 3
     assert b"NextToken=again" in server.requests[1][1]
+
+
+def test_a_connection_comes_from_the_environment_and_a_name_nobody_knows_is_a_profile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = {"REGION": "eu-north-1", "ROLE_ARN": ROLE, "READ_TIMEOUT": "7.5", "EXTERNAL_ID": "between-us-only"}
+    for field, value in settings.items():
+        monkeypatch.setenv(f"DTF_CONNECTION_AWS_BILLING_{field}", value)
+    found = resolve(AwsConnection, "billing")
+    assert (found.region, found.role_arn, found.read_timeout) == ("eu-north-1", ROLE, 7.5)
+    assert found.external_id == Secret("between-us-only")
+    assert "between-us-only" not in repr(found)
+    assert resolve(AwsConnection, "nightly").profile == "nightly"
+    assert resolve(AwsConnection).profile is None
 
 
 # == credentials ==================================================================================================
