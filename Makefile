@@ -1,7 +1,8 @@
 # The project's habits. Each target makes .venv by itself when it is missing or older than pyproject.toml; needs only
 # make and a Python >= 3.11 (make PYTHON=/path/to/python to choose one).
 #
-#   make demo       a workflow that survives kill -9, in a minute
+#   make demo       a server on (a fake) EC2, provisioned across kill -9, in a minute
+#   make demo-site  the same for a report on web pages
 #   make test       the test suite
 #   make test-all   all of it on the Python of .venv, the core's tests on the other two of 3.11, 3.12 and 3.13
 #   make check      ruff, mypy --strict for three platforms, pyright on the typing tests, the architecture's import rules
@@ -10,7 +11,7 @@
 #   make bench      the benchmarks, beside the bound and the peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check faults sabotage bench
+.PHONY: help demo demo-site test test-all check faults sabotage bench
 .DELETE_ON_ERROR:
 .PRECIOUS: .venv-%/bin/python
 
@@ -33,6 +34,9 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: $(RUN_READY)
+	$(PY) -m cookbook.provision_web_server --demo
+
+demo-site: $(RUN_READY)
 	$(PY) -m cookbook.site_report --demo
 
 test: $(DEV_READY)
@@ -85,7 +89,7 @@ $(PY):
 	"$$python" -m venv --clear .venv-$*
 
 $(RUN_READY): pyproject.toml | $(PY)
-	$(PY) $(PIP) -e '.[http]'
+	$(PY) $(PIP) -e '.[testing]'
 	@touch $@
 
 $(DEV_READY): pyproject.toml | $(PY)

@@ -96,7 +96,7 @@ def kitchen(tmp_path: Path) -> Kitchen:
     library.mkdir()
     folder.mkdir()
     (library / "sitecustomize.py").write_text(GUARD)
-    for package in ("dtf_runtime", "connectors"):
+    for package in ("dtf_runtime", "connectors", "suborchestrations"):
         (library / package).symlink_to(ROOT / package)
     environment = {
         **os.environ,
