@@ -67,6 +67,7 @@ class _Cut:
     how: Cut
     applies: Callable[[Received], bool]
     times: int
+    after: int
 
 
 class Loopback:
@@ -87,10 +88,10 @@ class Loopback:
 
     # -- what goes wrong ------------------------------------------------------------------------------------------
 
-    def cut(self, how: Cut, *, method: str = "", path: str = "", times: int = 1) -> None:
-        """The next `times` requests of that method to a path that has `path` in it."""
+    def cut(self, how: Cut, *, method: str = "", path: str = "", times: int = 1, after: int = 0) -> None:
+        """The next `times` requests of that method to a path that has `path` in it, once `after` of them have passed."""
         with self._lock:
-            self._cuts.append(_Cut(how, _matching(method, path), times))
+            self._cuts.append(_Cut(how, _matching(method, path), times, after))
 
     def plan(self, reply: Reply, *, method: str = "", path: str = "") -> None:
         """The next such request gets this, and nothing is done."""
@@ -112,6 +113,9 @@ class Loopback:
     def _next_cut(self, got: Received) -> Cut | None:
         for cut in self._cuts:
             if cut.applies(got):
+                if cut.after:
+                    cut.after -= 1
+                    continue
                 cut.times -= 1
                 if not cut.times:
                     self._cuts.remove(cut)
