@@ -18,6 +18,7 @@ _ATOM = "http://www.w3.org/2005/Atom"
 _SERVICE_BUS = "http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"
 _COUNTS = "http://schemas.microsoft.com/netservices/2011/06/servicebus"
 _INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
+_QUEUES = "https://emulator/$Resources/queues"
 _FOR_EVER = "P10675199DT2H48M5.4775807S"  # .NET's longest span
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?)?")
 
@@ -60,14 +61,14 @@ _OPTIONS: dict[str, tuple[str, Callable[[str], Any], Callable[[Any], str]]] = {
     "Status": ("status", str, str),
     "UserMetadata": ("user_metadata", str, str),
 }
-# What the emulator can't do, and the only value that asks for nothing.
-_FIXED = {
-    "ForwardTo": "",
-    "ForwardDeadLetteredMessagesTo": "",
-    "AutoDeleteOnIdle": _FOR_EVER,
-    "EnablePartitioning": "false",
-    "EnableExpress": "false",
-    "MaxMessageSizeInKilobytes": "256",
+# What the emulator can't do, and what does not ask for it.
+_NOT_ASKED: dict[str, Callable[[str], bool]] = {
+    "ForwardTo": lambda text: False,
+    "ForwardDeadLetteredMessagesTo": lambda text: False,
+    "AutoDeleteOnIdle": lambda text: read_duration(text) is None,
+    "EnablePartitioning": lambda text: not _read_bool(text),
+    "EnableExpress": lambda text: not _read_bool(text),
+    "MaxMessageSizeInKilobytes": lambda text: text == "256",
 }
 
 
@@ -82,8 +83,10 @@ def read_options(body: bytes) -> dict[str, Any]:
         if name in _OPTIONS and text:
             option, read, _ = _OPTIONS[name]
             options[option] = read(text)
-        elif text not in ("", _FIXED.get(name, text)) or (name == "AuthorizationRules" and len(element)):
-            raise not_implemented(f"The emulator has no {name}. {text!r}")
+        elif (name == "AuthorizationRules" and len(element)) or (
+            text and name in _NOT_ASKED and not _NOT_ASKED[name](text)
+        ):
+            raise not_implemented(f"{name} {text!r}: the emulator can't do that; it")
     return options
 
 
@@ -156,10 +159,14 @@ def _entry(title: str, kind: str, fields: str, updated: float) -> str:
     )
 
 
-def feed(entries: Iterable[str], now: float) -> str:
+def feed(entries: Iterable[str], now: float, *, next_page: str | None = None) -> str:
+    """`next_page`: the query of the page after this one, if there is one. The client looks for it in the second link."""
+    links = f'<link rel="self" href="{_QUEUES}"/>'
+    if next_page is not None:
+        links += f'<link rel="next" href="{_QUEUES}?{escape(next_page)}"/>'
     return (
         f'<feed xmlns="{_ATOM}"><title type="text">Publicly Listed Services</title><id>emulator</id>'
-        f"<updated>{_instant(now)}</updated>{''.join(entries)}</feed>"
+        f"<updated>{_instant(now)}</updated>{links}{''.join(entries)}</feed>"
     )
 
 

@@ -54,8 +54,11 @@ def _check_access(host: Host, request: "HttpRequest") -> None:
 def _list(host: Host, request: "HttpRequest") -> Answer:
     skip = int(request.query.get("$skip", ["0"])[0])
     most = int(request.query.get("$top", [str(_PAGE)])[0])
-    queues = list(host.namespace)[skip : skip + most]
-    return 200, atom.feed(map(atom.queue_entry, queues), host.clock.now())
+    queues = list(host.namespace)
+    end = skip + most
+    next_page = f"$skip={end}&$top={most}" if end < len(queues) else None
+    page = map(atom.queue_entry, queues[skip:end])
+    return 200, atom.feed(page, host.clock.now(), next_page=next_page)
 
 
 def _get(host: Host, request: "HttpRequest") -> Answer:

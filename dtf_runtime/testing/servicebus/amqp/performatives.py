@@ -230,7 +230,8 @@ REJECTED_STATE = Described(ULong(REJECTED), [])
 
 
 def error(condition: str, description: str | None = None) -> Described:
-    return Described(ULong(0x1D), [Symbol(condition), description])
+    """All three fields, though the last says nothing: the SDK reads it, and forgets the send when it is not there."""
+    return Described(ULong(0x1D), [Symbol(condition), description, None])
 
 
 def rejected(condition: str, description: str | None = None) -> Described:
