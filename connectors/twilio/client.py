@@ -122,7 +122,7 @@ def _credentials(connection: TwilioConnection) -> tuple[str, str]:
     if not connection.account_sid:
         raise InvalidRequest(f"TwilioConnection {connection.name!r} has no account_sid")
     if connection.api_key and connection.api_secret:
-        return connection.api_key, connection.api_secret.reveal()
+        return connection.api_key.reveal(), connection.api_secret.reveal()
     if connection.auth_token:
         return connection.account_sid, connection.auth_token.reveal()
     raise InvalidRequest(

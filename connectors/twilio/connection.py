@@ -28,7 +28,7 @@ class TwilioConnection(Connection):
 
     account_sid: str = field(default="", metadata={"help": "the account, AC..."})
     auth_token: Secret | None = field(default=None, metadata={"help": "of the account; also verifies webhooks"})
-    api_key: str = field(default="", metadata={"help": "SK..., instead of the auth token"})
+    api_key: Secret | None = field(default=None, metadata={"help": "SK..., instead of the auth token"})
     api_secret: Secret | None = field(default=None, metadata={"help": "of the API key"})
     signing_secret: Secret | None = field(
         default=None, metadata={"help": "the SharedKey of webhook rules that sign with HMAC-SHA256"}
@@ -54,7 +54,7 @@ class TwilioConnection(Connection):
         values = {field: text for field, key in _CHAIN.items() if (text := os.environ.get(key, ""))}
         if name != "default" or "account_sid" not in values:
             return None
-        secrets = {key: Secret(values.pop(key)) for key in ("auth_token", "api_secret") if key in values}
+        secrets = {key: Secret(values.pop(key)) for key in ("auth_token", "api_key", "api_secret") if key in values}
         return cls(name=name, **values, **secrets)  # type: ignore[arg-type]
 
     @property

@@ -4,6 +4,7 @@ that is not.
 A text never holds a phone number, an account or a message's body: Twilio's own texts quote them, so numbers and SIDs in those are masked.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -79,8 +80,24 @@ def mapped(error: Exception, *, what: str, repeatable: bool, headers: Mapping[st
     if isinstance(error, sdk.TwilioServiceException):
         return _answered(what, error.status, error.code, f"{error.title} {error.detail or ''}", repeatable, headers)
     if isinstance(error, sdk.TwilioException):
+        if (answer := _page_of(error)) is not None:
+            return _answered(what, answer.status_code, *_read(answer.text), repeatable, headers)
         return InvalidRequest(f"{what} can't be sent: {readable(str(error))}", code=type(error).__name__)
     return _unanswered(error, what, repeatable)
+
+
+def _page_of(error: Exception) -> Any | None:
+    """The answer that should have been a page of a list: the SDK puts it whole into the exception's arguments."""
+    answer = error.args[1] if len(error.args) == 2 else None
+    return answer if isinstance(getattr(answer, "status_code", None), int) else None
+
+
+def _read(text: str) -> tuple[Any, str]:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return None, ""
+    return (body.get("code"), str(body.get("message") or "")) if isinstance(body, dict) else (None, "")
 
 
 def readable(text: str) -> str:

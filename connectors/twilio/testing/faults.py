@@ -20,7 +20,7 @@ class Cut(StrEnum):
     SILENCE = "silence"
     """It was done; nothing comes, and the connection stays open until the client gives up."""
     GARBAGE = "garbage"
-    """It was done; the answer says 201 and can't be read."""
+    """It was done; the answer says 200 and can't be read."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Fault:
     cut: Cut | None = None
     code: int = 0
     status: int = 0
+    message: str = ""
     retry_after: float | None = None
     reads: bool = False
     then: Callable[[], None] | None = None

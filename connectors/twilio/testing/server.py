@@ -212,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
             if fault is not None and fault.cut is Cut.BEFORE:
                 return self._hang_up(fault)
             if fault is not None and fault.cut is None:
-                raise Refusal(fault.code, fault.status)
+                raise Refusal(fault.code, fault.status, fault.message)
             status, body = fake.answer(asked)
         except Refusal as refused:
             status, body = refused.status, _error(refused)
@@ -256,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
                 fault.then()
             return self._say(502, b"<html><h1>502 Bad Gateway</h1></html>", kind="text/html")
         if fault.cut is Cut.GARBAGE:
-            return self._say(status, b"<html>welcome</html>", kind="text/html")
+            return self._say(200, b"<html>welcome</html>", kind="text/html")
         if fault.cut is Cut.HALF_REPLY:
             self._head(status, len(whole), "application/json")
             self.wfile.write(whole[: len(whole) // 2])
