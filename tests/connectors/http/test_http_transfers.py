@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-import os
+import random
 import threading
 from base64 import b64encode
 from pathlib import Path
@@ -33,7 +33,7 @@ from dtf_runtime import (
 from tests.connectors.http.file_server import StoredFile, UploadSession
 from tests.connectors.http.rude_server import RudeServer, answer, reset
 
-CONTENT = os.urandom(300_000)
+CONTENT = random.Random(7).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 registry = Registry(download, upload)
 
