@@ -31,6 +31,7 @@ from connectors.core import (
 )
 from dtf_runtime import activity
 
+_PAGES = 10  # of 1,000
 MOST_PARTS = 10_000
 SMALLEST_PART = 5 * 1024 * 1024
 """Bytes; the last part may be smaller."""
@@ -115,15 +116,22 @@ class CompleteUpload(Upload, frozen=True, kw_only=True, omit_defaults=True):
 @declare(Effect.READ, permissions=("s3:ListBucketMultipartUploads",))
 @activity(name="aws.s3.list_uploads", retry=DEFAULT_RETRY)
 def list_uploads(call: ListUploads) -> ListUploadsResult:
-    """Uploads in parts that are under way: at most 1,000."""
-    answer = s3(call, "list_multipart_uploads", {"Bucket": call.bucket, "Prefix": call.key or None})
-    return ListUploadsResult(
-        uploads=[
+    """Uploads in parts that are under way: the first 10,000 of the bucket, or all of one key."""
+    found: list[UploadUnderWay] = []
+    given: dict[str, Any] = {"Bucket": call.bucket, "Prefix": call.key or None}
+    for _ in range(_PAGES):
+        answer = s3(call, "list_multipart_uploads", given)
+        raws = answer.get("Uploads") or []
+        found += [
             UploadUnderWay(key=raw["Key"], upload_id=raw["UploadId"], started_at=raw["Initiated"])
-            for raw in answer.get("Uploads") or ()
+            for raw in raws
             if call.key in ("", raw["Key"])
         ]
-    )
+        # In the order of their keys: longer ones that begin like this key come behind it.
+        if not answer.get("IsTruncated") or (call.key and raws[-1]["Key"] != call.key):
+            break
+        given |= {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+    return ListUploadsResult(uploads=found)
 
 
 @declare(

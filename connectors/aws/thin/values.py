@@ -12,6 +12,7 @@ from typing import Any
 from connectors.core import InvalidRequest
 
 _TYPE, _VALUE = "$type", "value"
+_LARGEST = 10**38  # DynamoDB has 38 digits: what is larger can only have been a float
 
 
 def written(value: Any) -> dict[str, Any]:
@@ -36,6 +37,8 @@ def written(value: Any) -> dict[str, Any]:
 
 
 def _number(value: int | float | Decimal) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST:
+        value = int(value)  # its repr may be rounded, and what is read back has to be the same
     text = format(Decimal(repr(value)) if isinstance(value, float) else Decimal(value), "f")
     if "n" in text.lower():
         raise InvalidRequest("DynamoDB has neither NaN nor infinity")
@@ -74,7 +77,7 @@ def read(value: Mapping[str, Any]) -> Any:
 def _plain(text: str) -> Any:
     number = Decimal(text)
     if number == number.to_integral_value():
-        return int(number)
+        return int(number) if abs(number) < _LARGEST else float(text)
     return float(text) if Decimal(repr(float(text))) == number else {_TYPE: "N", _VALUE: text}
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.aws import operations as ops
 from connectors.aws import sqs
@@ -94,6 +96,20 @@ def test_an_item_comes_back_as_it_was(table: str) -> None:
 def test_what_dynamodb_has_not_is_refused_before_it_is_sent(value: Any) -> None:
     with pytest.raises(InvalidRequest):
         values.written(value)
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.text() | st.integers(-(10**37), 10**37) | st.floats(1e-100, 1e100) | st.just(0.0),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text().filter(lambda name: name != "$type"), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_whatever_is_written_is_read_back(value: Any) -> None:
+    assert values.read(values.written(value)) == value
 
 
 async def test_a_conditional_put_whose_answer_was_lost_is_known_again(aws: AwsServer, table: str) -> None:

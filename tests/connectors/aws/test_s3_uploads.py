@@ -15,7 +15,14 @@ from connectors.aws.client import aws_call
 from connectors.aws.s3.uploads import part_size
 from connectors.aws.testing import AwsServer
 from connectors.core import AlreadyExists, Conflict, InvalidRequest, NotFound, Transient
-from dtf_runtime import OrchestrationFailedError, Registry, TaskHubClient, TaskHubWorker, connect
+from dtf_runtime import (
+    OrchestrationCancelledError,
+    OrchestrationFailedError,
+    Registry,
+    TaskHubClient,
+    TaskHubWorker,
+    connect,
+)
 from tests.connectors.aws.delivery import delivered
 
 B = "shelf-of-books"
@@ -155,6 +162,18 @@ def test_parts_grow_with_the_file() -> None:
 # == its steps ====================================================================================================
 
 
+async def test_a_cancelled_upload_leaves_nothing_that_costs(aws: AwsServer, client: TaskHubClient, file: Path) -> None:
+    aws.hold("UploadPart", times=2)
+    call = s3.UploadFile(bucket=B, key="large", path=str(file), part_size=PART, at_once=2)
+    handle = await client.start(s3.upload_file, call)
+    await asyncio.to_thread(aws.wait_held, 2)
+    await client.cancel(handle.instance_id)
+    await asyncio.to_thread(aws.release)
+    with pytest.raises(OrchestrationCancelledError):
+        await handle.result(60)
+    assert not under_way()
+
+
 def begin(**more: Any) -> s3.CreateUploadResult:
     result: s3.CreateUploadResult = s3.create_upload.fn(s3.CreateUpload(bucket=B, key="a", known=[], **more))
     return result
@@ -278,7 +297,10 @@ async def test_what_the_folder_has_not_is_deleted_only_when_asked(
     assert keys() == ["elsewhere", "www/img.css", "www/img/ä.svg", "www/index.html", "www/old.tmp"]
 
 
-async def test_many_files_are_many_batches(aws: AwsServer, client: TaskHubClient, tmp_path: Path) -> None:
+async def test_many_files_are_many_batches_and_a_long_sync_continues_as_new(
+    aws: AwsServer, client: TaskHubClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.aws.s3.sync._LONGEST_HISTORY", 10)
     for number in range(25):
         (tmp_path / f"{number:02}").write_text(str(number))
     done = await sync(client, tmp_path, batch=10)
