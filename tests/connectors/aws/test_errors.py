@@ -5,6 +5,7 @@ import logging
 import re
 import socket
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -322,11 +323,14 @@ def test_a_missing_object_without_a_body_is_not_found(server: Wire) -> None:
         assert type(failure("s3")) is NotFound
 
 
-def test_nothing_of_botocore_is_left_in_the_cause(server: Wire) -> None:
-    """Its text would go into the history as the inner failure."""
-    server.refuses("ec2", "AuthFailure", 401, "whatever")
+def test_nothing_of_botocores_error_is_left_in_the_traceback(server: Wire) -> None:
+    """Its text would go into the history, unshortened and unmasked."""
+    server.refuses("ec2", "UnauthorizedOperation", 403, "Not you. Encoded authorization failure message: a1b2c3")
     with using(to(server.url)):
-        assert failure("ec2").__cause__ is None
+        error = failure("ec2")
+    written = "".join(traceback.format_exception(error))
+    assert "was refused with UnauthorizedOperation" in written
+    assert "a1b2c3" not in written
 
 
 def test_an_answer_of_another_shape_may_have_happened(server: Wire) -> None:
