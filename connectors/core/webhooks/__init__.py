@@ -10,7 +10,7 @@ from connectors.core.webhooks.app import WebhookApp
 from connectors.core.webhooks.connection import WebhookConnection
 from connectors.core.webhooks.links import LINK_PATH, Link, LinkRefused, Links, Received
 from connectors.core.webhooks.models import Incoming, RaiseEvent, Reply, Webhook, WebhookRefused
-from connectors.core.webhooks.serving import serve, server_of
+from connectors.core.webhooks.serving import running, serve, server_of
 from connectors.core.webhooks.verifiers import signed_body
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "WebhookApp",
     "WebhookConnection",
     "WebhookRefused",
+    "running",
     "serve",
     "server_of",
     "signed_body",

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from inspect import isawaitable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -27,7 +27,7 @@ from connectors.core.webhooks import pages
 from connectors.core.webhooks.inbox import Delivery, Inbox, Known
 from connectors.core.webhooks.links import LINK_PATH, Link, LinkRefused, Links, Received
 from connectors.core.webhooks.models import Incoming, RaiseEvent, Reply, Webhook, WebhookRefused
-from connectors.core.webhooks.reading import Gone, Receive, Send, Unreadable, headers_of, read_body
+from connectors.core.webhooks.reading import Gone, Receive, Scope, Send, Unreadable, headers_of, read_body
 from dtf_runtime import InstanceNotFoundError, InvalidArgumentError, OrchestrationService, TaskHubClient
 from dtf_runtime.clock import REAL_CLOCK, Clock
 
@@ -119,7 +119,7 @@ class WebhookApp:
     async def _on_disk(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
@@ -141,7 +141,7 @@ class WebhookApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     # -- one request
-    async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._in_flight += 1
         try:
             reply = await self._reply(scope, receive)
@@ -160,7 +160,7 @@ class WebhookApp:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
 
-    async def _reply(self, scope: dict[str, Any], receive: Receive) -> Reply:
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         if self._inbox is None or self._in_flight > self._most:
             return _UNAVAILABLE
         path = _path_of(scope)
@@ -176,7 +176,7 @@ class WebhookApp:
             return _not_allowed(webhook.methods)
         return await self._hear(webhook, await self._read(scope, receive, path, webhook.max_bytes))
 
-    async def _read(self, scope: dict[str, Any], receive: Receive, path: str, most: int) -> Incoming:
+    async def _read(self, scope: Scope, receive: Receive, path: str, most: int) -> Incoming:
         headers = headers_of(scope["headers"])
         body = await read_body(receive, headers, most=most, total=self._read_timeout, idle=self._idle_timeout)
         query = scope.get("query_string", b"").decode("latin-1")
@@ -302,7 +302,7 @@ class WebhookApp:
             _logger.error("the inbox of webhooks can't be read: %s", _where(error))
 
 
-def _path_of(scope: dict[str, Any]) -> str:
+def _path_of(scope: Scope) -> str:
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
 

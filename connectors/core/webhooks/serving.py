@@ -4,7 +4,10 @@ ASGI sees a request once its headers are complete, so who sends those slowly is 
 """
 
 import asyncio
-from typing import Any
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Literal
 
 from dtf_runtime.plugins import require
 
@@ -14,8 +17,40 @@ async def serve(app: Any, *, host: str = "127.0.0.1", port: int = 8080, header_t
     await server_of(app, host=host, port=port, header_timeout=header_timeout).serve()
 
 
+@asynccontextmanager
+async def running(
+    app: Any, *, host: str = "127.0.0.1", port: int = 0, header_timeout: float = 10.0
+) -> AsyncIterator[str]:
+    """Beside other things of a program, whose signals it leaves alone: `async with running(app) as url`. Port 0: any that is free.
+
+    Raises OSError when the address is taken or the inbox can't be opened.
+    """
+    # The app is entered here: uvicorn would end the process when it can't start.
+    with socket.create_server((host, port)) as listening:
+        async with app:
+            server = _server(app, host, port, header_timeout, "off")
+            server.capture_signals = _no_signals
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            try:
+                while not (server.started or serving.done()):  # noqa: ASYNC110, uvicorn has no event for it
+                    await asyncio.sleep(0.005)
+                yield f"http://{host}:{listening.getsockname()[1]}"
+            finally:
+                server.should_exit = True
+                await serving
+
+
+@contextmanager
+def _no_signals() -> Iterator[None]:
+    yield
+
+
 def server_of(app: Any, *, host: str = "127.0.0.1", port: int = 8080, header_timeout: float = 10.0) -> Any:
-    """The `uvicorn.Server`, for programs that run it beside other things."""
+    """The `uvicorn.Server`, for programs that run it by themselves."""
+    return _server(app, host, port, header_timeout, "on")
+
+
+def _server(app: Any, host: str, port: int, header_timeout: float, lifespan: Literal["on", "off"]) -> Any:
     uvicorn = require("uvicorn", "http")
     return uvicorn.Server(
         uvicorn.Config(
@@ -24,7 +59,7 @@ def server_of(app: Any, *, host: str = "127.0.0.1", port: int = 8080, header_tim
             port=port,
             http=_impatient(header_timeout),
             ws="none",
-            lifespan="on",
+            lifespan=lifespan,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -345,3 +345,40 @@ async def test_nothing_of_a_request_is_logged(shop: Shop, caplog: pytest.LogCapt
     ours = [r for r in caplog.records if not r.name.startswith(("httpx", "httpcore"))]  # the client's, of this test
     assert [r.getMessage() for r in ours if r.name == "connectors.core.webhooks"]
     assert "canary" not in "".join(f"{r.getMessage()} {r.exc_text}" for r in ours)
+
+
+# == Running it ===================================================================================================
+
+
+async def test_an_address_that_is_taken_is_an_error_and_nothing_is_left_running(shop: Shop) -> None:
+    async with serving(shop.app()) as url:
+        port = int(url.rpartition(":")[2])
+        other = WebhookApp(shop.client, [SHOP], inbox=shop.folder / "other.db")
+        with pytest.raises(OSError, match="in use"):
+            async with serving(other, port=port):
+                raise AssertionError("two on one port")
+    async with serving(other, port=port) as again:
+        assert again == url
+
+
+async def test_an_inbox_that_can_not_be_opened_stops_the_app_from_starting(shop: Shop) -> None:
+    (shop.folder / "file").touch()
+    app = WebhookApp(shop.client, [SHOP], inbox=shop.folder / "file" / "inbox.db")
+    with pytest.raises(OSError, match="file"):
+        async with serving(app):
+            raise AssertionError("it started")
+
+
+async def test_a_request_before_the_app_has_started_is_asked_to_come_back(shop: Shop) -> None:
+    transport = httpx.ASGITransport(app=shop.app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://app.test") as client:
+        assert (await client.post("/shop")).status_code == 503
+
+
+async def test_mounted_below_a_path_it_finds_its_routes(shop: Shop) -> None:
+    async with shop.app() as app:
+        transport = httpx.ASGITransport(app=app, root_path="/hooks")
+        async with httpx.AsyncClient(transport=transport, base_url="http://app.test") as client:
+            assert (await client.post("/hooks/shop")).status_code == 401
+            assert (await client.post("/shop")).status_code == 401
+            assert (await client.post("/hooks/other")).status_code == 404
