@@ -27,7 +27,7 @@ def main() -> None:
     from connectors.aws.testing.table import behaviours
     from connectors.aws.testing.world import World
 
-    world = World(plain=options.plain)
+    world = World()
     application = Application(Engine(world, behaviours(world), plain=options.plain))
     server = make_server("127.0.0.1", options.port, application, threaded=True, request_handler=MotoRequestHandler)
     server.daemon_threads = True  # type: ignore[attr-defined]

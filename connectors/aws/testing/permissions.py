@@ -47,8 +47,10 @@ _TRANSACTED = {
 }
 
 
-def actions_of(service: str, operation: str, parameters: Mapping[str, Any]) -> tuple[str, ...]:
-    """The actions, with those that follow from the parameters: tags in a creation, a role that is passed on, a version."""
+def actions_of(
+    service: str, operation: str, parameters: Mapping[str, Any], headers: Mapping[str, str], body: bytes
+) -> tuple[str, ...]:
+    """The actions, with those that follow from what is asked: tags in a creation, a role that is passed on, a version."""
     name = f"{service}:{operation}"
     if name in ("dynamodb:TransactWriteItems", "dynamodb:TransactGetItems"):
         items = parameters.get("TransactItems") or []
@@ -60,9 +62,19 @@ def actions_of(service: str, operation: str, parameters: Mapping[str, Any]) -> t
         found.append("iam:PassRole")
     if name == "iam:AddRoleToInstanceProfile":
         found.append("iam:PassRole")
+    if service == "iam" and operation.startswith("Create") and parameters.get("Tags"):
+        found.append(f"iam:Tag{operation.removeprefix('Create')}")
+    if name == "ssm:PutParameter" and parameters.get("Tags"):
+        found.append("ssm:AddTagsToResource")
+    if name == "s3:CreateBucket":
+        found += [action for mark, action in _OF_BUCKETS.items() if mark in body]
+        found += ["s3:PutBucketObjectLockConfiguration"] if "x-amz-bucket-object-lock-enabled" in headers else []
+    if service == "s3" and headers.get("x-amz-tagging"):
+        found.append("s3:PutObjectTagging")
     if service == "s3" and "versionId" in parameters:
         found = [f"{action}Version" if action in _VERSIONED else action for action in found]
     return tuple(found)
 
 
+_OF_BUCKETS = {b"<Tags>": "s3:TagResource"}
 _VERSIONED = frozenset({"s3:GetObject", "s3:DeleteObject", "s3:GetObjectTagging", "s3:PutObjectTagging"})

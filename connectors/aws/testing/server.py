@@ -10,6 +10,7 @@ import subprocess
 import sys
 from fnmatch import fnmatchcase
 from http.client import HTTPConnection
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
@@ -21,13 +22,14 @@ from connectors.aws.connection import AwsConnection
 from connectors.aws.testing.calls import Call
 from connectors.aws.testing.steering import PREFIX, Clock, Steering
 from connectors.core import Secret
+from dtf_runtime.plugins import require
 
 _ROOT = Path(__file__).resolve().parents[3]
 REGION = "eu-central-1"
 
 
 class AwsServer(Steering):
-    """A context manager, `with` or `async with`. `plain`: moto alone, for comparison.
+    """A context manager, `with` or `async with`. `plain`: moto alone, for comparison. Raises MissingExtraError when entered without moto.
 
     `calls` is every request it saw, `count(name)` what it executed with success, `reset()` an empty account, `clock` its time. Faults and limits
     are ordered by the methods of `Steering`.
@@ -45,6 +47,8 @@ class AwsServer(Steering):
         return cls(endpoint_url=endpoint_url)
 
     def __enter__(self) -> Self:
+        if find_spec("moto") is None:
+            require("moto", "testing")  # says what to install
         command = [sys.executable, "-m", "connectors.aws.testing", *(["--plain"] if self._plain else [])]
         paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}

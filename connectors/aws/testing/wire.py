@@ -44,7 +44,7 @@ class Request:
     @property
     def actions(self) -> tuple[str, ...]:
         """What the caller must be allowed to do."""
-        return actions_of(self.service, self.operation, self.parameters)
+        return actions_of(self.service, self.operation, self.parameters, self.headers, self.body)
 
     def text(self, name: str) -> str:
         """A parameter that is a text, "" when it is missing."""

@@ -20,9 +20,7 @@ ACCOUNT = "123456789012"
 
 
 class World:
-    """`plain`: moto as it comes, for comparison."""
-
-    def __init__(self, *, plain: bool = False) -> None:
+    def __init__(self) -> None:
         self.clock = ServerClock()
         self.settings = Settings()
         self.running_since: dict[str, float] = {}
@@ -34,8 +32,6 @@ class World:
 
         default_user_config["lambda"] = {"use_docker": False}
         self._app = DomainDispatcherApplication(create_backend_app)
-        if not plain:
-            self._teach()
 
     def execute(self, environ: dict[str, Any]) -> Answer:
         """The request as moto answers it."""
@@ -75,8 +71,11 @@ class World:
             heapq.heappop(self._due)[2]()
 
     def ec2(self, region: str) -> Any:
+        """Its backend, taught a filter that moto answers 500."""
+        from moto.ec2 import utils
         from moto.ec2.models import ec2_backends
 
+        utils.filter_dict_attribute_mapping["client-token"] = "client_token"
         return ec2_backends[ACCOUNT][region]
 
     def ssm(self, region: str) -> Any:
@@ -129,12 +128,6 @@ class World:
 
     def set_state(self, instance: Any, name: str) -> None:
         instance._state.name, instance._state.code = name, STATES[name]
-
-    def _teach(self) -> None:
-        """A filter that it answers 500."""
-        from moto.ec2 import utils
-
-        utils.filter_dict_attribute_mapping["client-token"] = "client_token"
 
 
 @lru_cache

@@ -76,12 +76,21 @@ class Story:
         return _done(self.sample, self.calls)
 
     @property
+    def beyond(self) -> list[str]:
+        """Permissions that the requests needed and the activity does not name."""
+        declared = declaration_of(self.sample.activity)
+        assert declared is not None
+        return sorted({action for call in self.calls for action in call.actions} - {*declared.permissions})
+
+    @property
     def makes_another(self) -> bool:
         return self.effect in CREATING and self.sample.activity.name not in ONLY_ONE
 
     def faults(self) -> list[str]:
         """What is wrong, in sentences; empty when all is well."""
         found = [] if self.status == OrchestrationStatus.COMPLETED else [f"ended {self.status}: {self.why}"]
+        if self.beyond:
+            found.append(f"needs what it does not declare: {', '.join(self.beyond)}")
         if self.first and self.effect is Effect.AT_LEAST_ONCE:
             return (
                 found if self.done == 2 else [*found, f"says at least once, and the server counts {self.done}, not 2"]

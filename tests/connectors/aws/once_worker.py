@@ -31,7 +31,7 @@ from dtf_runtime import (
 WRONG = Registry()
 
 
-@declare(Effect.TOKEN, "ClientToken, or so it says")
+@declare(Effect.TOKEN, "ClientToken, or so it says", permissions=("ec2:RunInstances",))
 @activity(name="tests.aws.launch_with_a_random_token", retry=DEFAULT_RETRY, registry=WRONG)
 def launch_with_a_random_token(call: ec2.RunInstances) -> Mutation:
     """What people write: the proof must find it out."""

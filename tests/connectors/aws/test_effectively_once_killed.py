@@ -18,13 +18,12 @@ RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")  # the same in all processes of 
 SEED = int(os.environ.get("DTF_ONCE_SEED") or (int(RUN[:8], 16) if RUN else random.randrange(10**6)))
 
 
-@pytest.mark.parametrize("number", range(CASES))
+@pytest.mark.parametrize("sample", choose(SEED, CASES), ids=lambda sample: f"{sample}, seed {SEED}")
 async def test_an_activity_whose_worker_was_killed_is_done_once(
-    aws: AwsServer, tmp_path: Path, number: int, capsys: pytest.CaptureFixture[str]
+    aws: AwsServer, tmp_path: Path, sample: Sample, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sample = choose(SEED, CASES)[number]
     with capsys.disabled():
-        print(f" [seed {SEED}: {sample}] ", end="")
+        print(f" [{sample}, seed {SEED}] ", end="")
     story = await tell(aws, sample, tmp_path)
     assert story.faults() == [], f"{sample}: once more with DTF_ONCE_SEED={SEED}"
 

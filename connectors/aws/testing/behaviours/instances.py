@@ -42,7 +42,7 @@ class Instances(Behaviour):
 
     def reset(self) -> None:
         self._states: dict[str, str] = {}
-        self._addresses: dict[str, dict[int, Any]] = {}
+        self._kept: dict[str, tuple[str, dict[int, Any]]] = {}
         self._dooms: list[_Doom] = []
 
     def doom(self, times: int = 1, code: str = "Server.InternalError", message: str = "Server.InternalError") -> None:
@@ -54,7 +54,7 @@ class Instances(Behaviour):
             return None
         found = [self.world.instance(request.region, one) for one in request.texts("InstanceId")]
         self._states = {one.id: one.state for one in found if one is not None}
-        self._addresses = {one.id: _addresses(one) for one in found if one is not None}
+        self._kept = {one.id: (one._reason, _addresses(one)) for one in found if one is not None}
         for instance_id, state in self._states.items():
             if state not in _MAY[request.operation]:
                 verb = request.operation.removesuffix("Instances").lower()
@@ -95,8 +95,11 @@ class Instances(Behaviour):
         previous, steps = self._states.get(found.group(2), "running"), _STEPS[request.operation]
         if previous in steps:
             self.world.set_state(instance, previous)
-            for index, public_ip in self._addresses.get(found.group(2), {}).items():
-                instance.nics[index].public_ip = public_ip  # moto starts it again, with a new one
+            instance._reason, addresses = self._kept[
+                instance.id
+            ]  # moto does it again, at another time, with a new address
+            for index, public_ip in addresses.items():
+                instance.nics[index].public_ip = public_ip
         else:
             self._step(instance, *steps, self._takes(steps[0]))
         current = str(instance.state)

@@ -13,6 +13,8 @@ _RESOLVED = "resolve:ssm:"
 
 class References(Behaviour):
     def before(self, request: Request) -> Answer | None:
+        if request.service == "ec2":
+            self.world.ec2(request.region)  # which teaches it
         if request.name != "ec2:RunInstances":
             return None
         return self._image(request) or self._type(request) or self._key(request)
