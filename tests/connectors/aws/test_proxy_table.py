@@ -31,3 +31,8 @@ def test_each_row_of_the_table_has_a_test_that_moto_alone_fails() -> None:
 def test_the_readme_names_every_setting_and_its_value() -> None:
     for name, value in msgspec.structs.asdict(Settings()).items():
         assert re.search(rf"`{name}`\s+{value:g}\b", README), name
+
+
+def test_the_program_in_the_readme_runs() -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(program, "README.md", "exec"), {})
