@@ -16,7 +16,6 @@ from connectors.teams.credentials import TeamsConnection
 from dtf_runtime.clock import REAL_CLOCK, Clock
 
 _PATH = "/workflows/0123456789abcdef/triggers/manual/paths/invoke"
-_SIGNATURE = "fake-signature-of-nobody-0123456789"
 
 
 @dataclass
@@ -29,6 +28,8 @@ class Message:
 class FakeTeams(Loopback):
     """`deduplicates`: the flow leaves out a card whose reference it has posted, as a careful flow does."""
 
+    signature = "fake-signature-of-nobody-0123456789"
+
     def __init__(self, clock: Clock = REAL_CLOCK, *, deduplicates: bool = False) -> None:
         super().__init__(clock)
         self.deduplicates = deduplicates
@@ -38,7 +39,7 @@ class FakeTeams(Loopback):
 
     @property
     def webhook_url(self) -> str:
-        return f"{self.url}{_PATH}?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={_SIGNATURE}"
+        return f"{self.url}{_PATH}?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={self.signature}"
 
     def connection(self, name: str = "default", *, timeout: float = 30.0) -> TeamsConnection:
         return TeamsConnection(name=name, webhook_url=Secret(self.webhook_url), allow_private=True, timeout=timeout)
@@ -63,7 +64,7 @@ class FakeTeams(Loopback):
     def answer(self, got: Received) -> Reply:
         if got.path != _PATH:
             return refusal(404, "WorkflowNotFound", "The workflow could not be found.")
-        if got.query.get("sig") != _SIGNATURE:
+        if got.query.get("sig") != self.signature:
             return refusal(401, "DirectApiAuthorizationRequired", "The request must be authenticated by a signature.")
         if len(got.body) > MOST_BYTES:
             return refusal(413, "RequestEntityTooLarge", "The request is larger than the flow takes.")

@@ -8,11 +8,11 @@ from dtf_runtime import NonRetriableError, RetryAfter
 
 
 def rows(connector: str, heading: str) -> list[list[str]]:
-    """The cells of the table that follows the heading."""
+    """The cells of the table that follows the heading, without the source."""
     readme = Path(connectors.core.__file__).parents[1] / connector / "README.md"
     part = readme.read_text(encoding="utf-8").split(f"# {heading}\n", 1)[1].split("\n#", 1)[0]
     lines = [line for line in part.splitlines() if line.startswith("| `")]
-    return [[cell.strip().strip("`") for cell in line.strip("|").split(" | ")] for line in lines]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split(" | ")][:-1] for line in lines]
 
 
 def kind_of(error: ConnectorError) -> str:
