@@ -5,7 +5,7 @@ import pytest
 from connectors.aws import ec2
 from connectors.aws.models import Filter
 from connectors.aws.testing import AwsServer
-from connectors.core import AlreadyExists, Conflict, InvalidRequest, NotFound, Transient
+from connectors.core import AlreadyExists, Conflict, InvalidRequest, NotFound, Transient, using
 from tests.connectors.aws.delivery import delivered
 from tests.connectors.aws.samples import (
     HTTPS,
@@ -20,6 +20,7 @@ from tests.connectors.aws.samples import (
     volume,
     volume_beside,
 )
+from tests.connectors.aws.wire import Answer, to, wire
 
 SSH = ec2.Rule(from_port=22, cidr="192.0.2.0/24", description="the office")
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPk7dZ1HqJ4zS3l6OqXtFm0s5Zb8vQw2nYx1Rr9TtUuV nobody"
@@ -206,10 +207,16 @@ def test_an_image_is_found_by_its_name_and_gone_once_deregistered(aws: AwsServer
     assert ec2.deregister_image.fn(ec2.DeregisterImage(image_id="ami-0123456789abcdef0")).replayed
 
 
-def test_images_come_newest_first(aws: AwsServer) -> None:
-    found = ec2.describe_images.fn(ec2.DescribeImages(owners=["amazon"])).images
-    assert len(found) > 10
-    assert [one.created for one in found] == sorted((one.created for one in found), reverse=True)
+def test_images_come_newest_first() -> None:
+    dates = {"ami-1": "2026-01-01", "ami-2": "2026-03-01", "ami-3": "2026-02-01"}
+    items = "".join(
+        f"<item><imageId>{one}</imageId><creationDate>{day}</creationDate></item>" for one, day in dates.items()
+    )
+    body = f"<DescribeImagesResponse><imagesSet>{items}</imagesSet></DescribeImagesResponse>"
+    with wire() as server, using(to(server.url)):
+        server.answer = lambda: Answer(200, body.encode())
+        found = ec2.describe_images.fn(ec2.DescribeImages(owners=["amazon"])).images
+    assert [one.image_id for one in found] == ["ami-2", "ami-3", "ami-1"]
 
 
 # == tags =========================================================================================================

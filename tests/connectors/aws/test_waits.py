@@ -115,10 +115,10 @@ async def test_status_checks_of_an_instance_that_stops_fail_at_once(aws: AwsServ
     assert failure.is_caused_by(waits.WaitFailed)
 
 
-async def test_a_long_wait_continues_as_new_and_keeps_its_deadline(aws: AwsServer) -> None:
-    aws.set(pending=1_000_000)
-    call = waits.WaitForInstances(instance_ids=launched(), timeout=700, poll_interval=1)
-    async with TestHub(registry=REGISTRY) as hub:
+async def test_a_long_wait_continues_as_new_and_keeps_its_deadline() -> None:
+    pending = ec2.DescribeInstancesResult(instances=[ec2.Instance(instance_id="i-1", state="pending")])
+    call = waits.WaitForInstances(instance_ids=["i-1"], timeout=700, poll_interval=1)
+    async with TestHub(registry=REGISTRY, activities={ec2.describe_instances: lambda _: pending}) as hub:
         handle = await hub.client.start(waits.wait_for_instances, call)
         began = hub.now()
         state = await handle.wait(100)
