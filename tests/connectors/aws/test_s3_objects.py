@@ -1,5 +1,6 @@
 """Objects and buckets: what is written is written once, never over somebody else's, and comes back as it was."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,34 @@ async def test_a_repeat_that_replaces_leaves_alone_what_others_wrote_meanwhile_u
     _, second = await delivered(s3.put_object, call, between=theirs)
     assert isinstance(second, Conflict)
     assert text_of("a") == "theirs"
+
+
+async def test_what_was_written_between_the_look_and_the_write_is_looked_at_again(aws: AwsServer) -> None:
+    put("a", "first")
+    aws.hold("PutObject", when="before")
+    already = len(aws.calls)
+    writing = asyncio.create_task(asyncio.to_thread(put, "a", "mine", existing="replace"))
+    await asyncio.to_thread(aws.wait_held)
+    await asyncio.to_thread(put, "a", "theirs", existing="replace")
+    aws.release()
+    await writing
+    seen = [call.status for call in aws.calls[already:] if call.operation == "PutObject"]
+    assert sorted(seen) == [200, 200, 412]
+    assert text_of("a") == "mine"
+
+
+async def test_a_file_that_changes_after_its_checksum_was_made_is_not_stored(aws: AwsServer, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("hello")
+    aws.hold("HeadObject", when="before")
+    call = s3.PutObject(bucket=B, key="a", path=str(tmp_path / "a"), existing="replace")
+    writing = asyncio.create_task(asyncio.to_thread(s3.put_object.fn, call))
+    await asyncio.to_thread(aws.wait_held)
+    (tmp_path / "a").write_text("olleh")
+    aws.release()
+    with pytest.raises(Transient, match="BadDigest"):
+        await writing
+    with pytest.raises(NotFound):
+        text_of("a")
 
 
 def test_an_object_that_is_always_changed_by_others_is_given_up_for_now(aws: AwsServer) -> None:
