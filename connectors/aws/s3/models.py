@@ -57,6 +57,7 @@ class PutObjectResult(Mutation, frozen=True, kw_only=True):
     version_id: str
     """Empty: the bucket keeps no versions."""
     size: int
+    """Bytes."""
     sha256: str
     """Hex digits. S3 has checked it before it stored the object."""
 
@@ -86,6 +87,7 @@ class ObjectInfo(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     etag: str
     size: int
+    """Bytes."""
     modified_at: datetime
     version_id: str = ""
     content_type: str = ""
@@ -191,6 +193,7 @@ class ListedObject(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     etag: str
     size: int
+    """Bytes."""
     modified_at: datetime
     storage_class: str
 
@@ -218,6 +221,7 @@ class ListedVersion(msgspec.Struct, frozen=True, kw_only=True):
     is_latest: bool
     delete_marker: bool
     size: int
+    """Bytes."""
 
 
 class ListObjectVersionsResult(msgspec.Struct, frozen=True, kw_only=True):

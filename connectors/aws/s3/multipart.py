@@ -81,9 +81,11 @@ class UploadPart(Upload, frozen=True, kw_only=True, omit_defaults=True):
     """1 to 10,000."""
     path: str
     offset: int
+    """Bytes from the file's beginning."""
     size: int
+    """Bytes of the slice."""
     file_size: int
-    """Of the whole file: another one is a Conflict, since the file was changed."""
+    """Bytes of the whole file: another one is a Conflict, since the file was changed."""
     modified_ns: int
     """The file's modification time, in nanoseconds since 1970, for the same reason."""
 
@@ -92,6 +94,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     etag: str
     size: int
+    """Bytes."""
     sha256: str = ""
     """Base64; empty: the store doesn't say."""
 

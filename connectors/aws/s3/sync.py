@@ -68,7 +68,9 @@ class PlannedFile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """Below the folder, with slashes."""
     size: int
+    """Bytes."""
     modified_ns: int
+    """Nanoseconds since 1970."""
     content_type: str | None
     """By its name; None: unknown."""
     replaces: str | None

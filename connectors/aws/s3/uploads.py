@@ -64,6 +64,7 @@ class UploadFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The file as it is, and the bucket before the upload."""
 
     size: int
+    """Bytes."""
     modified_ns: int
     """Nanoseconds since 1970."""
     sha256: str
