@@ -67,10 +67,14 @@ async def test_two_identical_texts_that_were_meant_are_two_and_neither_is_replay
     assert {one.sid, other.sid} == {message.sid for message in twilio.messages}
 
 
-async def test_what_was_sent_before_is_not_adopted_by_a_call_whose_own_was_lost(twilio: FakeTwilio) -> None:
-    twilio.fail(Cut.NO_REPLY, Cut.BEFORE)
-    first, second = await sent(twilio, HELLO, HELLO)
-    assert len(twilio.messages) == 2
+async def test_what_one_call_adopted_another_whose_own_was_lost_does_not() -> None:
+    hub = TestHub(registry=registry)
+    async with FakeTwilio(clock=hub.clock) as fake:
+        fake.fail(Cut.NO_REPLY, Cut.BEFORE)
+        with using(fake.connection()):
+            async with hub:
+                first, second = await (await hub.client.start(send, [HELLO, HELLO])).result()
+        assert len(fake.messages) == 2
     assert first.sid != second.sid
     assert (first.replayed, second.replayed) == (True, False)
 
