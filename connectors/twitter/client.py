@@ -13,6 +13,7 @@ import msgspec
 from connectors.core import Ambiguous, ConnectorError, Permanent, Transient, client_of
 from connectors.twitter.credentials import HOST, TwitterConnection
 from connectors.twitter.errors import error_of
+from connectors.twitter.oauth2 import access_token
 from dtf_runtime.plugins import require
 from dtf_runtime.tracing import redactor
 
@@ -35,6 +36,8 @@ def call(connection: TwitterConnection, method: str, /, *args: Any, repeatable: 
         response = getattr(client, method)(*args, user_auth=connection.uses_oauth1, **kwargs)
     except requests.RequestException as error:  # its text may hold the address with its query
         raise _broken(error, what, repeatable=repeatable) from None
+    except ConnectorError:  # of a renewal
+        raise
     except Exception as error:
         # tweepy's own for a status it doesn't like, or what it stumbled over in an error it could not read: the answer says which
         answer = _answered.last
@@ -87,7 +90,6 @@ def _make(connection: TwitterConnection) -> Any:
         if redactor not in (logger := logging.getLogger(name)).filters:
             logger.addFilter(redactor)
     secrets = {
-        "bearer_token": connection.oauth2_token,
         "consumer_key": connection.consumer_key,
         "consumer_secret": connection.consumer_secret,
         "access_token": connection.access_token,
@@ -95,6 +97,7 @@ def _make(connection: TwitterConnection) -> Any:
     }
     client = tweepy.Client(
         **{name: secret.reveal() if secret else None for name, secret in secrets.items()},
+        bearer_token="the adapter's matter",
         return_type=require("requests", "twitter").Response,
         wait_on_rate_limit=False,
     )
@@ -112,7 +115,7 @@ def _adapter(connection: TwitterConnection) -> Any:
     adapters = require("requests.adapters", "twitter")
 
     class Adapter(adapters.HTTPAdapter):  # type: ignore[name-defined,misc]
-        """Leads to `base_url`, when there is one, and sets the time-out that tweepy doesn't."""
+        """Leads to `base_url`, when there is one, sets the time-out that tweepy doesn't, and an OAuth 2 token that is fresh."""
 
         def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
             if connection.base_url and request.url.startswith(f"{HOST}/"):
@@ -121,7 +124,17 @@ def _adapter(connection: TwitterConnection) -> Any:
                     (there.scheme, there.netloc, there.path + asked.path, asked.query, asked.fragment)
                 )
             kwargs["timeout"] = (connection.connect_timeout, connection.read_timeout)
-            _answered.last = answer = super().send(request, *args, **kwargs)
+            if connection.uses_oauth1:
+                _answered.last = answer = super().send(request, *args, **kwargs)
+                return answer
+            token = access_token(connection)
+            for again in (connection.tokens is not None, False):
+                request.headers["Authorization"] = f"Bearer {token.reveal()}"
+                _answered.last = answer = super().send(request, *args, **kwargs)
+                if answer.status_code != 401 or not again:
+                    break
+                answer.close()  # X did nothing, so it may be sent again, with a token that was renewed meanwhile
+                token = access_token(connection, refused=token)
             return answer
 
     return Adapter(pool_maxsize=32)

@@ -31,6 +31,11 @@ class TwitterConnection(Connection):
     access_token: Secret | None = field(default=None, metadata=_help("OAuth 1.0a: the account's token"))
     access_token_secret: Secret | None = field(default=None, metadata=_help("OAuth 1.0a: its secret"))
     oauth2_token: Secret | None = field(default=None, metadata=_help("an OAuth 2 user token, instead of the four"))
+    tokens: Path | None = field(
+        default=None, metadata=_help("a folder with OAuth 2 tokens that are renewed there, instead of the four")
+    )
+    client_id: str = field(default="", metadata=_help("OAuth 2: the app's client id, to renew tokens"))
+    client_secret: Secret | None = field(default=None, metadata=_help("OAuth 2: its secret, of a confidential client"))
     base_url: str = field(default="", metadata=_help("another host that speaks for X: a gateway, or the bundled fake"))
     proxy: Secret | None = field(default=None, metadata=_help("a URL; else the environment's HTTPS_PROXY"))
     connect_timeout: float = field(default=10.0, metadata=_help("seconds for a new connection"))
@@ -42,18 +47,22 @@ class TwitterConnection(Connection):
 
     def __post_init__(self) -> None:
         four = (self.consumer_key, self.consumer_secret, self.access_token, self.access_token_secret)
-        if any(four) and not all(four) and not self.oauth2_token:
+        if self.tokens is not None and not self.client_id:
             raise ConnectionMissing(
-                f"twitter connection {self.name!r} needs consumer_key, consumer_secret, access_token and access_token_secret together"
+                f"twitter connection {self.name!r} needs client_id to renew the tokens in its folder"
             )
-        if not any(four) and not self.oauth2_token:
+        if self.oauth2_token or self.tokens:
+            return
+        if not all(four):
+            problem = "needs all four of" if any(four) else "has no credentials:"
             raise ConnectionMissing(
-                f"twitter connection {self.name!r} has no credentials: the four keys, or oauth2_token"
+                f"twitter connection {self.name!r} {problem} consumer_key, consumer_secret, access_token, access_token_secret; "
+                f"or oauth2_token; or tokens and client_id"
             )
 
     @property
     def uses_oauth1(self) -> bool:
-        return self.oauth2_token is None
+        return self.oauth2_token is None and self.tokens is None
 
     @property
     def owner_id(self) -> str:
@@ -74,10 +83,8 @@ class TwitterConnection(Connection):
             allow_private=bool(self.base_url),
         )
 
-    def headers(self, method: str, url: str) -> dict[str, str]:
-        """The Authorization of a request whose body isn't a form. Raises MissingExtraError."""
-        if self.oauth2_token is not None:
-            return {"authorization": f"Bearer {self.oauth2_token.reveal()}"}
+    def signed(self, method: str, url: str) -> dict[str, str]:
+        """The Authorization of OAuth 1.0a, for a request whose body isn't a form. Raises MissingExtraError."""
         return _signed(self, method, HOST + url.removeprefix(self.host))
 
     @classmethod

@@ -14,6 +14,7 @@ from connectors.core.outgoing import Outgoing
 from connectors.twitter.credentials import TwitterConnection
 from connectors.twitter.errors import error_of
 from connectors.twitter.models import Media, MediaId, UploadMedia
+from connectors.twitter.oauth2 import access_token
 from dtf_runtime import OutsideActivityError, activity, activity_context
 
 SEGMENT = 4 * 1024 * 1024
@@ -102,7 +103,7 @@ async def _send(
     call = Outgoing(
         method=method,
         url=url,
-        headers={**connection.headers(method, url), **(headers or {})},
+        headers={**await _authorization(connection, method, url), **(headers or {})},
         content=content,
         timeout=connection.read_timeout + connection.connect_timeout,
         repeatable=True,
@@ -116,6 +117,13 @@ async def _send(
         return msgspec.json.decode(body) if body else {}
     except (msgspec.DecodeError, RecursionError):
         raise Transient(f"X {method} {path}: the answer is no JSON", code="garbage") from None
+
+
+async def _authorization(connection: TwitterConnection, method: str, url: str) -> dict[str, str]:
+    if connection.uses_oauth1:
+        return connection.signed(method, url)
+    token = await asyncio.to_thread(access_token, connection)
+    return {"authorization": f"Bearer {token.reveal()}"}
 
 
 def _media(told: dict[str, Any]) -> Media:

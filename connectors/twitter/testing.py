@@ -79,6 +79,9 @@ class FakeTwitter(Loopback):
         self.media_fails = False
         self.limit: tuple[int, datetime] | None = None
         """Requests left, and when there are more."""
+        self.bearer, self.refresh = "", ""
+        """The OAuth 2 tokens that it takes, besides the four keys."""
+        self.renewals = 0
         self._last = 0
 
     def connection(
@@ -110,7 +113,9 @@ class FakeTwitter(Loopback):
     # -- the server -----------------------------------------------------------------------------------------------
 
     def answer(self, got: Received) -> Reply:
-        if not _is_signed(got, self.keys):
+        if got.path == "/2/oauth2/token":
+            return self._renew(got)
+        if not self._is_known(got):
             return problem(401, "about:blank", "Unauthorized")
         if self.limit is not None:
             left, reset = self.limit
@@ -124,6 +129,23 @@ class FakeTwitter(Loopback):
                 reply: Reply = handler(self, got, *match.groups())
                 return reply
         return problem(404, "about:blank", "Not Found")
+
+    def _is_known(self, got: Received) -> bool:
+        kind, _, token = got.headers.get("authorization", "").partition(" ")
+        return token == self.bearer if kind == "Bearer" else _is_signed(got, self.keys)
+
+    def _renew(self, got: Received) -> Reply:
+        """Each refresh token is good for once, as X has it."""
+        form = got.form()
+        if (form.get("grant_type"), form.get("refresh_token")) != ("refresh_token", self.refresh) or not self.refresh:
+            return Reply(
+                status=400,
+                body={"error": "invalid_request", "error_description": "Value passed for the token was invalid."},
+            )
+        self.renewals += 1
+        self.bearer, self.refresh = f"fake-bearer-{self.renewals}", f"fake-refresh-{self.renewals}"
+        told = {"token_type": "bearer", "expires_in": 7200, "access_token": self.bearer, "refresh_token": self.refresh}
+        return Reply(body=told)
 
     def _create(self, got: Received) -> Reply:
         wanted = got.json()
