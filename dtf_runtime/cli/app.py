@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dtf_runtime.cli import connectors, control, cookbook, doctor, look, run, tidy, wait, worker
+from dtf_runtime.cli import connectors, control, cookbook, doctor, emulator, look, run, tidy, wait, worker
 from dtf_runtime.cli.versions import runtime_version
 
 app = typer.Typer(
@@ -30,5 +30,5 @@ def _options(
 ) -> None: ...
 
 
-for group in (run, worker, wait, look, control, tidy, cookbook, connectors, doctor):
+for group in (run, worker, wait, look, control, tidy, cookbook, connectors, doctor, emulator):
     group.register(app)

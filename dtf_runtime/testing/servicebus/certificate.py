@@ -6,6 +6,8 @@ import ssl
 import tempfile
 from pathlib import Path
 
+from dtf_runtime.plugins import require
+
 _VALID_FOR = datetime.timedelta(days=30)
 
 
@@ -28,16 +30,12 @@ class Certificate:
 
 
 def _make_pem() -> bytes:
-    """ImportError, with what to install, without the `cryptography` package."""
-    try:
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            "the Service Bus emulator makes a certificate with the `cryptography` package, which is not installed: "
-            "pip install 'dtf-runtime[azure]'"
-        ) from error
+    """MissingExtraError without the `cryptography` package."""
+    require("cryptography.x509", "azure")
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Service Bus emulator")])
     names: list[x509.GeneralName] = [x509.DNSName("localhost")]

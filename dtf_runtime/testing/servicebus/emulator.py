@@ -29,7 +29,7 @@ class ServiceBusEmulator:
     `emulator.connection_string`. It listens on 127.0.0.1 alone; its queues are in memory and end with it.
 
     `port` 0: any free one. `key`: the root key's secret; a random one unless given. `clock`: what its time is taken from.
-    ImportError, with what to install, when `cryptography` is missing.
+    MissingExtraError, with what to install, when `cryptography` is missing.
     """
 
     def __init__(self, *, port: int = 0, key: str | None = None, clock: Clock = REAL_CLOCK) -> None:

@@ -16,8 +16,10 @@ async def emulator() -> AsyncIterator[ServiceBusEmulator]:
 
 @pytest.fixture
 async def client(emulator: ServiceBusEmulator) -> AsyncIterator[ServiceBusClient]:
-    """One that does not try again, so that a refusal is seen at once."""
-    async with ServiceBusClient.from_connection_string(emulator.connection_string, retry_total=0) as client:
+    """One that does not try again, so that a refusal is seen at once; its senders close without waiting for a heartbeat."""
+    async with ServiceBusClient.from_connection_string(
+        emulator.connection_string, retry_total=0, keep_alive=0
+    ) as client:
         yield client
 
 

@@ -37,7 +37,9 @@ async def test_a_send_whose_acknowledgement_is_lost_is_stored_twice_by_a_client_
     emulator.create_queue("watched", requires_duplicate_detection=True)
     for queue in ("orders", "watched"):
         emulator.faults.add("lose_acknowledgement", "send", queue=queue)
-    async with ServiceBusClient.from_connection_string(emulator.connection_string, retry_backoff_factor=0.01) as client:
+    async with ServiceBusClient.from_connection_string(
+        emulator.connection_string, retry_backoff_factor=0.01, keep_alive=0
+    ) as client:
         for queue in ("orders", "watched"):
             async with client.get_queue_sender(queue) as sender:
                 await sender.send_messages(ServiceBusMessage("one", message_id="m"))

@@ -18,7 +18,9 @@ from dtf_runtime.testing import ServiceBusEmulatorThread
 def test_messages_sessions_and_schedules_through_the_sync_sdk(emulator_thread: ServiceBusEmulatorThread) -> None:
     emulator_thread.create_queue("orders", lock_duration=30)
     emulator_thread.create_queue("turns", requires_session=True)
-    with ServiceBusClient.from_connection_string(emulator_thread.connection_string, retry_total=0) as client:
+    with ServiceBusClient.from_connection_string(
+        emulator_thread.connection_string, retry_total=0, keep_alive=0
+    ) as client:
         with client.get_queue_sender("orders") as sender, client.get_queue_receiver("orders") as receiver:
             sender.send_messages([ServiceBusMessage("one"), ServiceBusMessage("two")])
             one, two = receiver.receive_messages(2, max_wait_time=5)

@@ -192,14 +192,12 @@ _FORMS = {
 
 
 def write_performative(performative: Performative, out: bytearray) -> None:
-    """Appends it; fields at the end that say nothing are left out."""
+    """Appends it with all its fields: those at the end that say nothing could be left out, but SDK 7.14 reads by place."""
     code, numbers = _FORMS[type(performative)]
     fields: list[object] = [
         value if number is None or value is None else number(value)
         for value, number in zip(performative, numbers, strict=True)
     ]
-    while fields and fields[-1] is None:
-        fields.pop()
     write(Described(ULong(code), fields), out)
 
 
