@@ -16,6 +16,7 @@
 .PRECIOUS: .venv-%/bin/python
 
 ROUNDS ?= 200
+ALL_CASES := $(filter 200,$(ROUNDS))
 JOBS ?= 2
 ARGS ?=
 VERSIONS := 3.11 3.12 3.13
@@ -65,7 +66,11 @@ check: $(DEV_READY)
 	$(PY) -m pyright --pythonpath $(PY)
 	.venv/bin/lint-imports
 
+# Fewer rounds: also ten cases of each of the rest, as in `make test`.
 faults: $(DEV_READY)
+	$(PY) -m tests.connectors.aws.once $(if $(ALL_CASES),,--cases 10)
+	$(PY) -m tests.suborchestrations.ec2.failing $(if $(ALL_CASES),,10 1)
+	$(PY) -m tests.suborchestrations.ec2.killed $(if $(ALL_CASES),,10 1)
 	$(PY) -m tests.faults --rounds $(ROUNDS)
 
 sabotage: $(DEV_READY)
