@@ -134,6 +134,14 @@ class FakeTwilio(Handset):
         """The code that was sent there last."""
         return next(one.code for one in reversed(self.verifications) if one.to == number)
 
+    async def until(self, what: Callable[[], bool], *, timeout: float = 30.0) -> None:
+        """Waits, in real time, for something to be so here: `await twilio.until(lambda: len(twilio.messages) == 2)`. TimeoutError."""
+        async with asyncio.timeout(timeout):
+            while True:
+                if what():
+                    return
+                await asyncio.sleep(0.02)
+
     def ends(self, number: str, status: str, error_code: int | None = None) -> None:
         """What is sent there from now on: `ends("+1...", "undelivered", 30003)`, or "busy" for calls."""
         self.world.ends[number] = (status, error_code)
