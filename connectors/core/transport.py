@@ -25,6 +25,7 @@ from connectors.core.bodies import ENCODINGS, BadEncoding, BodyTooLarge, Decoder
 from connectors.core.errors import (
     Ambiguous,
     AuthenticationFailed,
+    ConnectionMissing,
     ConnectorError,
     InvalidRequest,
     Permanent,
@@ -383,9 +384,17 @@ async def aclose() -> None:
 
 def _mounts(route: Route) -> dict[str, httpx.AsyncBaseTransport | None]:
     """None: the client's own transport, which goes there directly."""
-    return {
-        pattern: None if url is None else _Guarded(route, httpx.Proxy(url)) for pattern, url in proxies(route).items()
-    }
+    return {pattern: None if url is None else _Guarded(route, _proxy(url)) for pattern, url in proxies(route).items()}
+
+
+def _proxy(url: str) -> httpx.Proxy:
+    """httpx's own complaint would quote the address, password included."""
+    try:
+        return httpx.Proxy(url)
+    except (ValueError, httpx.InvalidURL):
+        raise ConnectionMissing(
+            "the connection's proxy is not an address: write http://host:port, or http://user:password@host:port"
+        ) from None
 
 
 @lru_cache(maxsize=64)
