@@ -22,13 +22,13 @@ class Sample:
     """One call of one activity against a fake of its service."""
 
     activity: Activity[..., Any]
-    call: Any
+    call: Any = None
     made: Callable[[], int] | None = None
     """How often the service has done it, in the service's own count. For activities that change something."""
     afresh: bool | None = None
     """Whether another logical call does it again. Default: yes for a token and a look-up, unknown for the others."""
-    prepare: Callable[[], None] | None = None
-    """Runs before the sample: what it deletes must be there."""
+    prepare: Callable[[], Any] | None = None
+    """Runs before the sample: what it deletes must be there. What it gives, if anything, is the call."""
 
 
 class NotConforming(AssertionError):
@@ -67,12 +67,11 @@ async def _twice(sample: Sample, connections: Iterable[Connection]) -> list[str]
     declaration = declaration_of(sample.activity)
     if declaration is None:
         return []
-    if sample.prepare is not None:
-        sample.prepare()
+    call = (sample.prepare() if sample.prepare is not None else None) or sample.call
     made = sample.made or (lambda: 0)
     counts = [made()]
     ended = await delivered(
-        sample.activity, sample.call, times=2, between=lambda: counts.append(made()), connections=connections
+        sample.activity, call, times=2, between=lambda: counts.append(made()), connections=connections
     )
     counts.append(made())
     found = [problem for outcome in ended for problem in _outcome(sample.activity, outcome)]
@@ -81,7 +80,7 @@ async def _twice(sample: Sample, connections: Iterable[Connection]) -> list[str]
         found.append("a second delivery found what the first did, and must say replayed=True")
     if found or not _is_afresh(sample, declaration):
         return found
-    await delivered(sample.activity, sample.call, times=1, connections=connections)
+    await delivered(sample.activity, call, times=1, connections=connections)
     if made() == counts[-1]:
         found.append("another logical call must do it again: its key may not be a constant")
     return found

@@ -45,7 +45,7 @@ _LOGGERS = (
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{24,}={0,2}")
 _DEEPEST = 3
 _MOST_UNPACKED = 16 * 1024 * 1024  # bytes of one packed piece
-_MOST_INSTANCES = 20  # that the command is asked about
+_MOST_INSTANCES = 4  # that the command is asked about, the newest: what it prints of the others is in the database too
 
 
 class Leak(NamedTuple):
