@@ -45,7 +45,7 @@ def use(how: str) -> object:
         "packed": lambda text: gzip.compress(text.encode()),
         "packed twice": lambda text: base64.b64encode(gzip.compress(base64.b64encode(text.encode()))).decode(),
         "hex": lambda text: text.encode().hex(),
-        "log": lambda text: logging.getLogger("botocore.auth").debug("Authorization: %s", text),
+        "log": lambda text: logging.getLogger("somebody.elses").debug("Authorization: %s", text),
         "error": _raise,
     }
     return leaks[how](token())
