@@ -107,7 +107,7 @@ async def test_the_async_client_sees_what_is_in_a_queue(
     await async_administration.create_queue("orders")
     async with (
         ServiceBusClient.from_connection_string(emulator.connection_string) as client,
-        client.get_queue_sender("orders") as sender,
+        client.get_queue_sender("orders", keep_alive=0) as sender,
         client.get_queue_receiver("orders") as receiver,
     ):
         await sender.send_messages([ServiceBusMessage("a"), ServiceBusMessage("b"), ServiceBusMessage("c")])

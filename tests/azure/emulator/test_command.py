@@ -48,7 +48,7 @@ def test_it_serves_other_processes_until_it_is_told_to_stop(sent: signal.Signals
         assert queues == {"orders": False, "turns": True}
         with (
             ServiceBusClient.from_connection_string(address["connection_string"]) as client,
-            client.get_queue_sender("orders") as sender,
+            client.get_queue_sender("orders", keep_alive=0) as sender,
         ):
             sender.send_messages(ServiceBusMessage("one"))
         process.send_signal(sent)

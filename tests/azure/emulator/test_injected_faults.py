@@ -41,7 +41,7 @@ async def test_a_send_whose_acknowledgement_is_lost_is_stored_twice_by_a_client_
         emulator.connection_string, retry_backoff_factor=0.01, keep_alive=0
     ) as client:
         for queue in ("orders", "watched"):
-            async with client.get_queue_sender(queue) as sender:
+            async with client.get_queue_sender(queue, keep_alive=0) as sender:
                 await sender.send_messages(ServiceBusMessage("one", message_id="m"))
     assert (emulator.count_messages("orders"), emulator.count_messages("watched")) == (2, 1)
     assert emulator.faults.injected == {(Fault.LOSE_ACKNOWLEDGEMENT, Operation.SEND): 2}
@@ -52,7 +52,7 @@ async def test_a_connection_that_drops_before_a_send_stores_nothing(
 ) -> None:
     emulator.create_queue("orders")
     emulator.faults.add("drop_connection", "send", queue="Orders", skip=1)
-    async with client.get_queue_sender("orders") as sender:
+    async with client.get_queue_sender("orders", keep_alive=0) as sender:
         await sender.send_messages(ServiceBusMessage("skipped"))
         with pytest.raises(ServiceBusError):
             await sender.send_messages(ServiceBusMessage("dropped"))
@@ -67,7 +67,10 @@ async def test_a_busy_server_refuses_links_sends_settlements_and_management(
 ) -> None:
     emulator.create_queue("orders")
     emulator.faults.add("throttle", "send", "complete", "renew_lock", "peek", times=4)
-    async with client.get_queue_sender("orders") as sender, client.get_queue_receiver("orders") as receiver:
+    async with (
+        client.get_queue_sender("orders", keep_alive=0) as sender,
+        client.get_queue_receiver("orders") as receiver,
+    ):
         with pytest.raises(ServiceBusServerBusyError):
             await sender.send_messages(ServiceBusMessage("one"))
         emulator.faults.clear()
@@ -84,14 +87,17 @@ async def test_a_busy_server_refuses_links_sends_settlements_and_management(
         await receiver.complete_message(message)
     emulator.faults.add("throttle", "attach")
     with pytest.raises(ServiceBusServerBusyError):
-        await client.get_queue_sender("orders").__aenter__()
+        await client.get_queue_sender("orders", keep_alive=0).__aenter__()
 
 
 async def test_a_lock_that_expires_just_before_is_lost_and_the_message_comes_again(
     emulator: ServiceBusEmulator, client: ServiceBusClient
 ) -> None:
     emulator.create_queue("orders")
-    async with client.get_queue_sender("orders") as sender, client.get_queue_receiver("orders") as receiver:
+    async with (
+        client.get_queue_sender("orders", keep_alive=0) as sender,
+        client.get_queue_receiver("orders") as receiver,
+    ):
         await sender.send_messages(ServiceBusMessage("one"))
         for operation in ("complete", "deliver"):
             emulator.faults.add("expire_lock", operation)
@@ -122,7 +128,7 @@ async def test_a_session_that_is_lost_at_any_operation_leaves_state_and_messages
                 await work()  # type: ignore[operator]
 
     operations = ("complete", "set_state", "renew_session")
-    async with client.get_queue_sender("turns") as sender:
+    async with client.get_queue_sender("turns", keep_alive=0) as sender:
         await sender.send_messages([ServiceBusMessage("one", session_id=operation) for operation in operations])
     await asyncio.gather(*map(lose, operations))
     async with client.get_queue_receiver("turns", session_id="set_state") as receiver:
@@ -137,7 +143,7 @@ async def test_a_delayed_send_arrives_when_the_clock_says_even_if_its_sender_is_
 ) -> None:
     emulator.create_queue("orders")
     emulator.faults.add("delay", "send", delay=60)
-    async with client.get_queue_sender("orders") as sender:
+    async with client.get_queue_sender("orders", keep_alive=0) as sender:
         sending = asyncio.create_task(sender.send_messages(ServiceBusMessage("slow")))
         while not emulator.operations["send"]:
             await asyncio.sleep(0.01)
@@ -152,7 +158,7 @@ async def test_a_duplicate_is_stored_twice_though_the_queue_looks_for_them(
 ) -> None:
     emulator.create_queue("orders", requires_duplicate_detection=True)
     emulator.faults.add("duplicate", "send")
-    async with client.get_queue_sender("orders") as sender:
+    async with client.get_queue_sender("orders", keep_alive=0) as sender:
         await sender.send_messages(ServiceBusMessage("one", message_id="m"))
     async with client.get_queue_receiver("orders") as receiver:
         received = await receiver.receive_messages(5, max_wait_time=5)
@@ -163,7 +169,7 @@ async def test_a_connection_that_drops_takes_its_session_with_it_and_loses_nothi
     emulator: ServiceBusEmulator, client: ServiceBusClient
 ) -> None:
     emulator.create_queue("turns", requires_session=True)
-    async with client.get_queue_sender("turns") as sender:
+    async with client.get_queue_sender("turns", keep_alive=0) as sender:
         await sender.send_messages(ServiceBusMessage("one", session_id="A"))
     async with client.get_queue_receiver("turns", session_id="A") as receiver:
         (message,) = await receiver.receive_messages(1, max_wait_time=5)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("loopback_only")
 
 
 async def send(client: ServiceBusClient, *messages: ServiceBusMessage, queue: str = "orders") -> None:
-    async with client.get_queue_sender(queue) as sender:
+    async with client.get_queue_sender(queue, keep_alive=0) as sender:
         await sender.send_messages(list(messages))
 
 
@@ -145,7 +145,10 @@ async def test_a_scheduled_message_comes_when_it_is_due_and_not_before(
 ) -> None:
     emulator.create_queue("orders")
     due = datetime.now(UTC) + timedelta(hours=1)
-    async with client.get_queue_sender("orders") as sender, client.get_queue_receiver("orders") as receiver:
+    async with (
+        client.get_queue_sender("orders", keep_alive=0) as sender,
+        client.get_queue_receiver("orders") as receiver,
+    ):
         numbers = await sender.schedule_messages([ServiceBusMessage("kept"), ServiceBusMessage("cancelled")], due)
         assert numbers == [1, 2]
         await sender.cancel_scheduled_messages(numbers[1])
@@ -166,7 +169,7 @@ async def test_a_duplicate_is_dropped_inside_the_window_and_accepted_outside_it(
     emulator.create_queue(
         "orders", requires_duplicate_detection=True, duplicate_detection_history_time_window=timedelta(minutes=1)
     )
-    async with client.get_queue_sender("orders") as sender:
+    async with client.get_queue_sender("orders", keep_alive=0) as sender:
         await sender.send_messages(ServiceBusMessage("first", message_id="same"))
         await sender.send_messages(ServiceBusMessage("alone", message_id="same"))
         in_a_batch = [ServiceBusMessage("batch", message_id="same"), ServiceBusMessage("other", message_id="other")]
@@ -198,7 +201,10 @@ async def test_messages_of_every_size_up_to_the_limit_go_through(
 ) -> None:
     emulator.create_queue("orders")
     sizes = [0, 1, 300, 65_400, 65_600, 262_000]
-    async with client.get_queue_sender("orders") as sender, client.get_queue_receiver("orders") as receiver:
+    async with (
+        client.get_queue_sender("orders", keep_alive=0) as sender,
+        client.get_queue_receiver("orders") as receiver,
+    ):
         for size in sizes:
             await sender.send_messages(ServiceBusMessage(b"x" * size))
         received = [len(b"".join(each.body)) for each in await receiver.receive_messages(10, max_wait_time=5)]
@@ -207,7 +213,7 @@ async def test_messages_of_every_size_up_to_the_limit_go_through(
 
 async def test_a_thousand_messages_go_through_in_order(emulator: ServiceBusEmulator, client: ServiceBusClient) -> None:
     emulator.create_queue("orders")
-    async with client.get_queue_sender("orders") as sender:
+    async with client.get_queue_sender("orders", keep_alive=0) as sender:
         for start in range(0, 1_200, 100):
             await sender.send_messages([ServiceBusMessage(str(start + number)) for number in range(100)])
     received: list[str] = []

@@ -24,7 +24,7 @@ async def test_a_message_over_the_limit_is_refused_and_the_sender_goes_on(
     emulator: ServiceBusEmulator, client: ServiceBusClient
 ) -> None:
     emulator.create_queue("orders")
-    async with client.get_queue_sender("orders") as sender:
+    async with client.get_queue_sender("orders", keep_alive=0) as sender:
         with pytest.raises(MessageSizeExceededError):
             await sender.send_messages(ServiceBusMessage(b"x" * 262_144))
         await sender.send_messages(ServiceBusMessage(b"x" * 261_000))
@@ -35,7 +35,7 @@ async def test_a_batch_over_the_limit_is_refused_by_the_emulator_itself(
     emulator: ServiceBusEmulator, client: ServiceBusClient
 ) -> None:
     emulator.create_queue("orders")
-    async with client.get_queue_sender("orders") as sender:
+    async with client.get_queue_sender("orders", keep_alive=0) as sender:
         with pytest.raises(ValueError, match="acceptable max batch size is: 262144"):
             await sender.create_message_batch(max_size_in_bytes=262_145)
         sender._max_batch_size_on_link = 1_000_000  # the SDK would not let it out
@@ -51,7 +51,7 @@ async def test_a_batch_over_the_limit_is_refused_by_the_emulator_itself(
 async def test_an_entity_that_is_not_there_is_refused_to_senders_and_receivers(
     emulator: ServiceBusEmulator, client: ServiceBusClient
 ) -> None:
-    for handler in (client.get_queue_sender("nowhere"), client.get_queue_receiver("nowhere")):
+    for handler in (client.get_queue_sender("nowhere", keep_alive=0), client.get_queue_receiver("nowhere")):
         with pytest.raises(MessagingEntityNotFoundError):
             await handler.__aenter__()
 
@@ -64,7 +64,7 @@ async def test_a_wrong_key_and_an_unknown_one_open_nothing(emulator: ServiceBusE
     for wrong in (right.replace(secret, other_key), right.replace("RootManage", "NoSuch")):
         async with ServiceBusClient.from_connection_string(wrong, retry_total=0) as client:
             with pytest.raises(ServiceBusAuthenticationError):
-                await client.get_queue_sender("orders").__aenter__()
+                await client.get_queue_sender("orders", keep_alive=0).__aenter__()
 
 
 async def test_a_key_opens_what_it_has_the_right_for_and_nothing_else(emulator: ServiceBusEmulator) -> None:
@@ -74,12 +74,12 @@ async def test_a_key_opens_what_it_has_the_right_for_and_nothing_else(emulator: 
         ServiceBusClient.from_connection_string(senders_key, retry_total=0) as sending,
         ServiceBusClient.from_connection_string(listeners_key, retry_total=0) as listening,
     ):
-        async with sending.get_queue_sender("orders") as sender:
+        async with sending.get_queue_sender("orders", keep_alive=0) as sender:
             await sender.send_messages(ServiceBusMessage("one"))
         with pytest.raises(ServiceBusAuthorizationError, match="'Listen' claim"):
             await sending.get_queue_receiver("orders").__aenter__()
         with pytest.raises(ServiceBusAuthorizationError, match="'Send' claim"):
-            await listening.get_queue_sender("orders").__aenter__()
+            await listening.get_queue_sender("orders", keep_alive=0).__aenter__()
         async with listening.get_queue_receiver("orders") as receiver:
             assert [str(each) for each in await receiver.receive_messages(1, max_wait_time=5)] == ["one"]
 
@@ -97,7 +97,10 @@ async def test_each_way_to_settle_is_refused_after_the_lock_has_run_out(
         "dead-letter": lambda receiver, message: receiver.dead_letter_message(message),
     }
     emulator.create_queue("orders", lock_duration=300)
-    async with client.get_queue_sender("orders") as sender, client.get_queue_receiver("orders") as receiver:
+    async with (
+        client.get_queue_sender("orders", keep_alive=0) as sender,
+        client.get_queue_receiver("orders") as receiver,
+    ):
         for way in ways.values():
             await sender.send_messages(ServiceBusMessage("one"))
             (message,) = await receiver.receive_messages(1, max_wait_time=5)
@@ -131,7 +134,7 @@ async def test_sessions_and_queues_without_them_refuse_each_others_receivers_and
         await client.get_queue_receiver("turns").__aenter__()
     with pytest.raises(ServiceBusError, match="sessionful message receiver cannot be created"):
         await client.get_queue_receiver("plain", session_id="A").__aenter__()
-    async with client.get_queue_sender("turns") as sender:
+    async with client.get_queue_sender("turns", keep_alive=0) as sender:
         with pytest.raises(ServiceBusError, match="SessionId was not set"):
             await sender.send_messages(ServiceBusMessage("no session"))
 

@@ -20,7 +20,7 @@ def queue(emulator: ServiceBusEmulator) -> None:
 
 
 async def send(client: ServiceBusClient, *messages: tuple[str, str]) -> None:
-    async with client.get_queue_sender("turns") as sender:
+    async with client.get_queue_sender("turns", keep_alive=0) as sender:
         await sender.send_messages([ServiceBusMessage(text, session_id=session) for text, session in messages])
 
 
@@ -154,7 +154,7 @@ async def test_deferred_and_scheduled_messages_and_peeking_keep_to_their_session
     async with client.get_queue_receiver("turns", session_id="A") as receiver:
         (message,) = await receiver.receive_messages(5, max_wait_time=5)
         await receiver.defer_message(message)
-        async with client.get_queue_sender("turns") as sender:
+        async with client.get_queue_sender("turns", keep_alive=0) as sender:
             later = ServiceBusMessage("later", session_id="A")
             await sender.schedule_messages(later, datetime.now(UTC) + timedelta(seconds=20))
         assert texts(await receiver.peek_messages(5, sequence_number=1)) == ["a", "later"]

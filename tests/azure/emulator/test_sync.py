@@ -21,7 +21,7 @@ def test_messages_sessions_and_schedules_through_the_sync_sdk(emulator_thread: S
     with ServiceBusClient.from_connection_string(
         emulator_thread.connection_string, retry_total=0, keep_alive=0
     ) as client:
-        with client.get_queue_sender("orders") as sender, client.get_queue_receiver("orders") as receiver:
+        with client.get_queue_sender("orders", keep_alive=0) as sender, client.get_queue_receiver("orders") as receiver:
             sender.send_messages([ServiceBusMessage("one"), ServiceBusMessage("two")])
             one, two = receiver.receive_messages(2, max_wait_time=5)
             receiver.complete_message(one)
@@ -33,7 +33,7 @@ def test_messages_sessions_and_schedules_through_the_sync_sdk(emulator_thread: S
             receiver.complete_message(two)
             emulator_thread.advance(300)
             assert [str(message) for message in receiver.receive_messages(1, max_wait_time=5)] == ["later"]
-        with client.get_queue_sender("turns") as sender:
+        with client.get_queue_sender("turns", keep_alive=0) as sender:
             sender.send_messages(ServiceBusMessage("a", session_id="A"))
         with client.get_queue_receiver("turns", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=5) as holder:
             (message,) = holder.receive_messages(1, max_wait_time=5)
@@ -48,7 +48,7 @@ def test_time_stands_still_while_the_clock_is_stopped(emulator_thread: ServiceBu
     emulator_thread.stop_clock()
     with (
         ServiceBusClient.from_connection_string(emulator_thread.connection_string) as client,
-        client.get_queue_sender("orders") as sender,
+        client.get_queue_sender("orders", keep_alive=0) as sender,
     ):
         sender.send_messages(ServiceBusMessage("one"))
     emulator_thread.advance(0.9)
