@@ -10,20 +10,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+
+from tests.removals import Removal
+from tests.removals_of_the_library import LIBRARY
 
 ROOT = Path(__file__).parent.parent
 _LONGEST = 240  # seconds for the tests of one removal
 _SQLITE, _REPLAY = "dtf_runtime/providers/sqlite/", "dtf_runtime/replay/"
 _CONFORMANCE = "tests/conformance/test_conformance.py"
-
-
-class Removal(NamedTuple):
-    name: str
-    file: str
-    old: str
-    new: str
-    tests: str
 
 
 REMOVALS = (
@@ -218,7 +212,7 @@ REMOVALS = (
 
 def main() -> int:
     wanted = sys.argv[1:]
-    removals = [removal for removal in REMOVALS if not wanted or removal.name in wanted]
+    removals = [removal for removal in (*REMOVALS, *LIBRARY) if not wanted or removal.name in wanted]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
         _copy_to(copy)
