@@ -8,7 +8,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.core.claims import claims_of
@@ -20,7 +20,6 @@ SKEW = timedelta(seconds=10)
 """How much the clocks of a worker and of X may differ."""
 _FIELDS = ["created_at", "entities", "referenced_tweets", "note_tweet"]
 _PAGES = 5
-_EPOCH = datetime.fromtimestamp(1288834974.657, UTC)
 _LINK = re.compile(r"https?://|/+(?=[\s<>()\"']|$)", re.IGNORECASE)
 
 
@@ -39,26 +38,20 @@ def resource(post_id: str) -> str:
     return f"twitter/post/{post_id}"
 
 
-def posted_at(post_id: str) -> datetime:
-    """The instant that the id itself holds, to the millisecond."""
-    return _EPOCH + timedelta(milliseconds=int(post_id) >> 22)
-
-
 def _since(connection: TwitterConnection, begun: datetime) -> Iterator[dict[str, Any]]:
-    earliest = begun - SKEW
     page = None
     for _ in range(_PAGES):
         answer = call(
             connection,
             "get_users_tweets",
             owner_id(connection),
-            start_time=earliest,
+            start_time=begun - SKEW,
             max_results=100,
             tweet_fields=_FIELDS,
             pagination_token=page,
             repeatable=True,
         )
-        yield from (post for post in answer.get("data", ()) if posted_at(post["id"]) >= earliest)
+        yield from answer.get("data", ())
         page = answer.get("meta", {}).get("next_token")
         if not page:
             return

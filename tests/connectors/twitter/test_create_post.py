@@ -10,7 +10,7 @@ from connectors.core.claims import Claims, claims_of
 from connectors.core.loopback import Cut
 from connectors.twitter import CreatePost, create_post
 from connectors.twitter.publishing import READ_LAG
-from connectors.twitter.testing import FakeTwitter, problem
+from connectors.twitter.testing import FakePost, FakeTwitter, problem
 from connectors.twitter.timeline import resource
 from dtf_runtime.testing import TestHub
 from tests.connectors.twitter.flows import Outcome, announce
@@ -54,13 +54,31 @@ async def test_several_broken_answers_in_a_row_leave_one_post(hub: TestHub, x: F
 
 
 async def test_a_timeline_that_lags_is_waited_for_by_a_durable_timer(hub: TestHub, x: FakeTwitter) -> None:
-    x.read_lag = timedelta(seconds=35)
+    x.read_lag = timedelta(seconds=70)
     x.cut("lose", method="POST", path=POSTS)
     began = hub.now()
     outcome = await announced(hub)
     assert outcome == Outcome(id=next(iter(x.posts)), adopted=True)
     assert x.created == 1
-    assert timedelta(seconds=35) <= hub.now() - began <= timedelta(seconds=35 + 2 * READ_LAG)
+    assert timedelta(seconds=70) <= hub.now() - began <= timedelta(seconds=70 + 2 * READ_LAG)
+
+
+async def test_after_a_lost_answer_it_looks_before_it_sends_again(hub: TestHub, x: FakeTwitter) -> None:
+    x.duplicate_window = timedelta(0)
+    x.read_lag = timedelta(seconds=READ_LAG - 1)
+    x.cut("lose", method="POST", path=POSTS)
+    assert (await announced(hub)).adopted
+    assert x.created == 1
+
+
+async def test_a_post_of_another_place_is_not_taken_for_a_reply(hub: TestHub, x: FakeTwitter) -> None:
+    x.posts["20"] = FakePost("20", "Question?", hub.now())
+    x.posts["21"] = FakePost("21", "Answer", hub.now())
+    x.posts["22"] = FakePost("22", "Answer", hub.now(), reply_to="21")
+    x.cut("refuse", method="POST", path=POSTS)
+    outcome = await announced(hub, CreatePost(text="Answer", reply_to="20"))
+    assert not outcome.adopted
+    assert x.posts[outcome.id].reply_to == "20"
 
 
 @pytest.mark.parametrize("cut", ["lose", None])
