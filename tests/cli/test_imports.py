@@ -10,7 +10,7 @@ from tests.cli.conftest import ENVIRONMENT, PATIENCE, Dtf
 _COMMANDS = (
     *("run", "worker", "start", "list", "show", "history", "tail", "wait"),
     *("raise", "terminate", "cancel", "suspend", "resume", "rewind", "restart"),
-    *("purge", "backup", "cookbook", "connectors", "doctor"),
+    *("purge", "backup", "cookbook", "connectors", "doctor", "emulator"),
 )
 
 

@@ -23,6 +23,10 @@ class Handler(Protocol):
 
     def connection_lost(self) -> None: ...
 
+    def vanish(self) -> None:
+        """The other side is gone, and this one has not noticed."""
+        ...
+
 
 class Doorway(asyncio.Protocol):
     """A connection that has come in. `doors` holds those that are open."""
@@ -58,7 +62,10 @@ class Doorway(asyncio.Protocol):
             self._handler.connection_lost()
         self.closed.set()
 
-    def abort(self) -> None:
+    def abort(self, *, unnoticed: bool = False) -> None:
+        if unnoticed and self._handler is not None:
+            self._handler.vanish()
+            self._handler = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -94,6 +101,10 @@ class TlsLayer:
     def connection_lost(self) -> None:
         if self._inside is not None:
             self._inside.connection_lost()
+
+    def vanish(self) -> None:
+        if self._inside is not None:
+            self._inside.vanish()
 
     def write(self, data: bytes) -> None:
         self._tls.write(data)

@@ -178,12 +178,16 @@ class ServiceBusEmulator:
             return found.expire_sessions(session_id)
         return found.expire_locks()
 
-    def drop_connections(self) -> int:
-        """Every connection breaks, without a word. Gives how many did."""
-        return len(self._abort_all())
+    def drop_connections(self, *, unnoticed: bool = False) -> int:
+        """Every connection breaks, without a word. Gives how many did.
 
-    def _abort_all(self) -> list[Doorway]:
+        `unnoticed`: by the emulator, as when a network is cut: sessions and messages stay locked until their locks end, and
+        receivers take messages to nowhere, until 240 s have passed on its clock.
+        """
+        return len(self._abort_all(unnoticed=unnoticed))
+
+    def _abort_all(self, *, unnoticed: bool = False) -> list[Doorway]:
         doors = list(self._doors)
         for door in doors:
-            door.abort()
+            door.abort(unnoticed=unnoticed)
         return doors

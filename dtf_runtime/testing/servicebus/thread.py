@@ -110,5 +110,5 @@ class ServiceBusEmulatorThread:
     def expire_locks(self, queue: str, *, session_id: str | None = None) -> int:
         return self._call(lambda: self._emulator.expire_locks(queue, session_id=session_id))
 
-    def drop_connections(self) -> int:
-        return self._call(self._emulator.drop_connections)
+    def drop_connections(self, *, unnoticed: bool = False) -> int:
+        return self._call(lambda: self._emulator.drop_connections(unnoticed=unnoticed))

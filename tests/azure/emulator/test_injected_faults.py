@@ -12,6 +12,7 @@ from azure.servicebus.exceptions import (
     MessageLockLostError,
     ServiceBusError,
     ServiceBusServerBusyError,
+    SessionCannotBeLockedError,
     SessionLockLostError,
 )
 
@@ -180,6 +181,25 @@ async def test_a_connection_that_drops_takes_its_session_with_it_and_loses_nothi
         (message,) = await receiver.receive_messages(1, max_wait_time=5)
         await receiver.complete_message(message)
     assert emulator.count_messages("turns") == 0
+
+
+async def test_a_connection_that_is_cut_unnoticed_holds_its_session_until_the_lock_ends(
+    emulator: ServiceBusEmulator, client: ServiceBusClient
+) -> None:
+    emulator.create_queue("turns", requires_session=True, lock_duration=30)
+    async with client.get_queue_sender("turns", keep_alive=0) as sender:
+        await sender.send_messages(ServiceBusMessage("one", session_id="A"))
+    async with client.get_queue_receiver("turns", session_id="A") as receiver:
+        (message,) = await receiver.receive_messages(1, max_wait_time=5)
+        assert emulator.drop_connections(unnoticed=True) == 1
+        with pytest.raises(ServiceBusError):
+            await receiver.complete_message(message)
+    with pytest.raises(SessionCannotBeLockedError):
+        await client.get_queue_receiver("turns", session_id="A").__aenter__()
+    emulator.advance(30)
+    async with client.get_queue_receiver("turns", session_id="A") as receiver:
+        (message,) = await receiver.receive_messages(1, max_wait_time=5)
+        assert message.delivery_count == 1
 
 
 # == Rules ========================================================================================================

@@ -41,6 +41,9 @@ class HttpConnection:
     def connection_lost(self) -> None:
         self._wire = None
 
+    def vanish(self) -> None:
+        self._wire = None
+
     def _next(self) -> HttpRequest | None:
         """The next request, once it is there. One that can't be read ends the connection."""
         end = self._buffer.find(b"\r\n\r\n")

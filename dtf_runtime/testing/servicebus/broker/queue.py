@@ -284,7 +284,8 @@ class Queue:
 
     def expire_locks(self, tokens: Iterable[UUID] | None = None) -> int:
         """A fault: these locks (all, unless told) run out now. Gives how many did."""
-        lost = [lock for token, lock in list(self._locks.items()) if tokens is None or token in set(tokens)]
+        meant = self._locks.keys() if tokens is None else set(tokens)
+        lost = [lock for token, lock in self._locks.items() if token in meant]
         for lock in lost:
             self._run_out(lock)
         return len(lost)

@@ -36,6 +36,7 @@ _log = logging.getLogger("dtf_runtime.testing.servicebus")
 _MOST_CHANNELS = 4_999
 _IDLE_TIME_OUT = 240_000  # milliseconds: the client lets us hear from it more often than that
 _SMALLEST_FRAME = 512
+_NOTICED_AFTER = 240.0  # seconds on the emulator's clock
 _MECHANISMS = Array("symbol", ("MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"))
 
 
@@ -89,6 +90,11 @@ class Connection:
         channels, self._channels = list(self._channels.values()), {}
         for channel in channels:
             channel.end()
+
+    def vanish(self) -> None:
+        """The client is gone and nobody has noticed: its links stay attached, its locks last, until `_NOTICED_AFTER`."""
+        self._wire = None
+        self.host.clock.at(self.host.clock.now() + _NOTICED_AFTER, self.connection_lost)
 
     def send(self, channel: int, performative: Performative, payload: bytes = b"", kind: int = AMQP_FRAME) -> None:
         self._write(write_frame(channel, performative, payload, kind))
