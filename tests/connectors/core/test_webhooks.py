@@ -15,7 +15,7 @@ import pytest
 
 from connectors.core import InvalidRequest
 from connectors.core.webhooks import Incoming, RaiseEvent, Reply, Webhook, WebhookApp, WebhookRefused, signed_body
-from dtf_runtime import TaskHubClient, TaskHubWorker, connect
+from dtf_runtime import ProviderError, TaskHubClient, TaskHubWorker, connect
 from tests.connectors.core.webhook_host import KEY, REGISTRY, SHOP, collects, serving
 
 
@@ -345,6 +345,66 @@ async def test_nothing_of_a_request_is_logged(shop: Shop, caplog: pytest.LogCapt
     ours = [r for r in caplog.records if not r.name.startswith(("httpx", "httpcore"))]  # the client's, of this test
     assert [r.getMessage() for r in ours if r.name == "connectors.core.webhooks"]
     assert "canary" not in "".join(f"{r.getMessage()} {r.exc_text}" for r in ours)
+
+
+# == A hub that can't be reached ==================================================================================
+
+
+class Shaky:
+    """Stands before a hub's client and lets nothing through while it is down."""
+
+    def __init__(self, client: TaskHubClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_down = True
+        send = client.raise_event_once
+
+        async def raise_event_once(*args: Any, **options: Any) -> None:
+            if self.is_down:
+                raise ProviderError("the disk is full of canaries")
+            await send(*args, **options)
+
+        monkeypatch.setattr(client, "raise_event_once", raise_event_once)
+
+
+async def test_what_was_accepted_while_the_hub_was_away_is_raised_when_it_is_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("connectors.core.webhooks.app._AGAIN", 0.02)
+    hub = Shaky(shop.client, monkeypatch)
+    async with serving(shop.app()) as url:
+        answer = await shop.post(url, shop.body("a"), "d-1")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        hub.is_down = False
+        async with asyncio.timeout(10):
+            while not any(e.kind == "EventRaised" for e in await shop.client.get_history(shop.instance_id)):
+                await asyncio.sleep(0.01)
+        assert (await shop.post(url, shop.body("a"), "d-1")).status_code == 200
+    assert await shop.got() == ["a"]
+    assert "ProviderError at test_webhooks.py" in caplog.text and "canaries" not in caplog.text
+
+
+async def test_a_sender_that_tries_again_is_heard_as_soon_as_the_hub_is_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Shaky(shop.client, monkeypatch)
+    async with serving(shop.app()) as url:
+        assert (await shop.post(url, shop.body("a"), "d-1")).status_code == 503
+        hub.is_down = False
+        assert (await shop.post(url, shop.body("a"), "d-1")).status_code == 200
+    assert await shop.got() == ["a"]
+
+
+async def test_a_delivery_whose_instance_is_gone_by_then_is_dropped(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = Shaky(shop.client, monkeypatch)
+    async with serving(shop.app()) as url:
+        assert (await shop.post(url, shop.body("a"), "d-1")).status_code == 503
+    assert await shop.got() == []
+    await shop.client.purge(shop.instance_id)
+    hub.is_down = False
+    async with serving(shop.app()), asyncio.timeout(10):
+        while "was dropped" not in caplog.text:
+            await asyncio.sleep(0.01)
 
 
 # == Running it ===================================================================================================
