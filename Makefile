@@ -69,6 +69,7 @@ check: $(DEV_READY)
 # Fewer rounds: also ten cases of each of the rest, as in `make test`.
 faults: $(DEV_READY)
 	$(PY) -m tests.connectors.aws.once $(if $(ALL_CASES),,--cases 10)
+	$(PY) -m tests.connectors.twilio.once $(if $(ALL_CASES),,--cases 10)
 	$(PY) -m tests.suborchestrations.ec2.failing $(if $(ALL_CASES),,10 1)
 	$(PY) -m tests.suborchestrations.ec2.killed $(if $(ALL_CASES),,10 1)
 	$(PY) -m tests.faults --rounds $(ROUNDS)

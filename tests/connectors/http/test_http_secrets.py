@@ -1,6 +1,8 @@
-"""Credentials are found nowhere in what is stored: the raw bytes of the database and its log, after successes, failures and retries."""
+"""Credentials are found nowhere in what is stored and logged: the raw bytes of the database and its log, all loggers at DEBUG, after successes,
+failures and retries."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +63,9 @@ async def everything(ctx: OrchestrationContext, options: dict[str, Any]) -> list
 
 @pytest.mark.parametrize("leak", [False, True])
 async def test_no_credential_is_in_the_store_and_a_leak_would_be_found(
-    server: RudeServer, tmp_path: Path, leak: bool
+    server: RudeServer, tmp_path: Path, leak: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)  # the libraries' own loggers too
     granted = {"access_token": f"{CANARY}-token", "expires_in": 1}
     server.on("/token", answer(200, json.dumps(granted).encode()))
     cookie, link = f"Set-Cookie: a={CANARY}-cookie", f"</fine?apikey={CANARY}-key&page=2>; rel=next"
@@ -99,3 +102,5 @@ async def test_no_credential_is_in_the_store_and_a_leak_would_be_found(
     assert any(f"{CANARY}-key" in got.target for got in server.received)
     assert b"http.request" in stored
     assert (CANARY.encode() in stored) == leak
+    assert {"httpx", "httpcore.http11"} <= {record.name for record in caplog.records}
+    assert CANARY not in caplog.text
