@@ -66,6 +66,16 @@ async def test_two_intended_comments_with_one_text_are_two(
     assert len(facebook.comments) == 2
 
 
+async def test_a_comment_that_the_page_made_earlier_is_not_adopted(
+    hub: TestHub, facebook: FakeFacebook, post: str
+) -> None:
+    earlier = facebook.add_comment(post, thanks(post).message, author=facebook.page_id)
+    await hub.advance(timedelta(minutes=1))
+    done = await (await hub.client.start(comment, thanks(post))).result()
+    assert done.id != earlier
+    assert not done.replayed
+
+
 async def test_the_policy_fail_ends_with_ambiguous(facebook: FakeFacebook, post: str) -> None:
     facebook.cut("lose", method="POST", path="/comments")
     with using(facebook.connection()), pytest.raises(Ambiguous):

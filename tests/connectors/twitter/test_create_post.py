@@ -1,17 +1,15 @@
 """`twitter.create_post` through a real worker and the real tweepy: one post for one call, whatever happens to the answer."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from connectors.core import AlreadyExists, Ambiguous, InvalidRequest, call_key, using
-from connectors.core.claims import Claims, claims_of
+from connectors.core import AlreadyExists, Ambiguous, InvalidRequest, using
+from connectors.core.claims import claims_of
 from connectors.core.loopback import Cut
 from connectors.twitter import CreatePost, create_post
 from connectors.twitter.publishing import READ_LAG
 from connectors.twitter.testing import FakePost, FakeTwitter, problem
-from connectors.twitter.timeline import resource
 from dtf_runtime.testing import TestHub
 from tests.connectors.twitter.flows import Outcome, announce
 
@@ -174,13 +172,3 @@ async def test_a_server_that_says_nothing_is_given_up(x: FakeTwitter) -> None:
     x.cut("hang", method="POST")
     with using(x.connection(read_timeout=0.2)), pytest.raises(Ambiguous, match="ReadTimeout"):
         await create_post(CreatePost(text="Hello", on_ambiguous="fail"))
-
-
-def test_a_claim_is_of_one_call_in_every_process_that_knows_the_file(tmp_path: Path) -> None:
-    one, two = Claims(tmp_path / "claims.db"), Claims(tmp_path / "claims.db")
-    mine, other = call_key("a"), call_key("b")
-    assert one.claim(resource("17"), mine)
-    assert two.claim(resource("17"), mine)
-    assert not two.claim(resource("17"), other)
-    assert two.claim(resource("18"), other)
-    assert not one.claim(resource("18"), mine)
