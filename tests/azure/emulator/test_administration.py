@@ -1,6 +1,7 @@
 """Queues by the administration client, over HTTPS on the same port; keys, and hands that are not the SDK's."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from azure.servicebus.aio.management import ServiceBusAdministrationClient as As
 from azure.servicebus.management import ServiceBusAdministrationClient
 
 from dtf_runtime.testing import ServiceBusEmulator, ServiceBusEmulatorThread
+from dtf_runtime.testing.servicebus.amqp.frames import SASL_HEADER
 
 FOR_EVER = timedelta(days=10_675_199, seconds=10_085, microseconds=477_581)  # .NET's longest span
 
@@ -214,3 +216,14 @@ async def test_bytes_that_make_no_sense_end_their_connection_and_no_other(
 ) -> None:
     assert reason in await answer_to(emulator, data)
     assert b"400 Bad Request" in await answer_to(emulator, b"NONSENSE\r\n\r\n"), "it goes on"
+
+
+async def test_amqp_is_spoken_inside_tls_too(emulator: ServiceBusEmulator) -> None:
+    context = ssl.create_default_context(cafile=emulator.certificate_file)
+    reader, writer = await asyncio.open_connection("127.0.0.1", emulator.port, ssl=context)
+    writer.write(SASL_HEADER)
+    async with asyncio.timeout(5):
+        assert await reader.readexactly(len(SASL_HEADER)) == SASL_HEADER
+        assert b"ANONYMOUS" in await reader.readuntil(b"EXTERNAL")
+    writer.close()
+    await writer.wait_closed()
