@@ -80,6 +80,7 @@ sabotage: $(DEV_READY)
 
 bench: $(DEV_READY)
 	$(PY) -m bench
+	$(PY) -m bench.kit
 
 # == Set-up =======================================================================================================
 # A stamp beside the environment says it is installed; the second run finds it and does nothing.
