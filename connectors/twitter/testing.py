@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import html
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from connectors.twitter.credentials import HOST, TwitterConnection
 from dtf_runtime.clock import REAL_CLOCK, Clock
 
 _EPOCH_MS = 1288834974657
+_SHORT = 280
 _LINK = re.compile(r"https?://[^\s<>]+")
 _PROBLEM = "https://api.twitter.com/2/problems/"
 
@@ -288,7 +290,7 @@ def _told(post: FakePost) -> dict[str, Any]:
         urls.append({"url": short, "expanded_url": link if link.count("/") > 2 else f"{link}/"})
         return short
 
-    text = html.escape(_LINK.sub(wrapped, post.text), quote=False)
+    text = html.escape(_LINK.sub(wrapped, unicodedata.normalize("NFC", post.text)), quote=False)
     if post.media_ids:
         short = f"https://t.co/m{post.id[-6:]}"
         text = f"{text} {short}"
@@ -297,6 +299,9 @@ def _told(post: FakePost) -> dict[str, Any]:
     told["created_at"] = post.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     if urls:
         told["entities"] = {"urls": urls}
+    if len(text) > _SHORT:  # a subscriber's long post: the whole of it is elsewhere
+        told["note_tweet"] = {"text": text, **({"entities": {"urls": urls}} if urls else {})}
+        told["text"] = f"{text[: _SHORT - 1]}…"
     if post.reply_to:
         told["referenced_tweets"] = [{"type": "replied_to", "id": post.reply_to}]
     return told
