@@ -10,7 +10,7 @@ from dtf_runtime.testing.servicebus.broker.options import QueueOptions
 from dtf_runtime.testing.servicebus.broker.queue import Queue
 from dtf_runtime.testing.servicebus.broker.refusals import Refused
 from dtf_runtime.testing.servicebus.clock import EmulatorClock
-from tests.azure.emulator.support import KeepingReceiver, content, stopped_clock
+from tests.azure.emulator.support import HandMovedClock, KeepingReceiver, content, stopped_clock
 
 
 @pytest.fixture
@@ -76,6 +76,18 @@ def test_a_lock_lasts_as_long_as_it_says_and_not_longer(clock: EmulatorClock) ->
             settle(receiver.tokens[0])
         assert condition(refused) == "message-lock-lost"
     assert receive(queue).counts == [1]
+
+
+def test_a_lock_that_has_ended_is_lost_even_before_its_alarm_could_ring() -> None:
+    machine = HandMovedClock()
+    queue = make(EmulatorClock(source=machine), lock_duration=30)
+    queue.send([content()])
+    receiver = receive(queue)
+    machine.seconds += 30
+    for action in (lambda: queue.complete(receiver.tokens[0]), lambda: queue.renew(receiver.tokens)):
+        with pytest.raises(Refused) as refused:
+            action()
+        assert condition(refused) == "message-lock-lost"
 
 
 def test_a_renewed_lock_lasts_its_whole_duration_from_then(clock: EmulatorClock) -> None:

@@ -6,7 +6,7 @@ from dtf_runtime.testing.servicebus.broker.options import QueueOptions
 from dtf_runtime.testing.servicebus.broker.refusals import Refused
 from dtf_runtime.testing.servicebus.broker.session_queue import SessionQueue
 from dtf_runtime.testing.servicebus.clock import EmulatorClock
-from tests.azure.emulator.support import KeepingReceiver, content, stopped_clock
+from tests.azure.emulator.support import HandMovedClock, KeepingReceiver, content, stopped_clock
 
 
 @pytest.fixture
@@ -78,6 +78,22 @@ def test_when_a_session_lock_runs_out_the_holder_is_told_and_the_delivery_counts
     assert (second.counts, queue.state_of("A", second)) == ([1], None)
     with pytest.raises(Refused):
         queue.set_state("A", first, b"from the old holder")
+
+
+def test_a_session_that_has_ended_is_lost_even_before_its_alarm_could_ring() -> None:
+    machine = HandMovedClock()
+    queue = SessionQueue("orders", QueueOptions(requires_session=True, lock_duration=30), EmulatorClock(source=machine))
+    queue.send([content("a", session="A")])
+    receiver = accept(queue, "A")
+    machine.seconds += 30
+    for action in (
+        lambda: queue.complete(receiver.tokens[0]),
+        lambda: queue.set_state("A", receiver, b"late"),
+        lambda: queue.renew_session("A", receiver),
+    ):
+        with pytest.raises(Refused) as refused:
+            action()
+        assert refused_condition(refused) == "session-lock-lost"
 
 
 def test_renewing_the_session_keeps_its_messages_locked(queue: SessionQueue, clock: EmulatorClock) -> None:
