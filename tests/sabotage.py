@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tests.removals import Removal
+from tests.removals_of_social import SOCIAL
 from tests.removals_of_the_library import LIBRARY
 
 ROOT = Path(__file__).parent.parent
@@ -212,7 +213,7 @@ REMOVALS = (
 
 def main() -> int:
     wanted = sys.argv[1:]
-    removals = [removal for removal in (*REMOVALS, *LIBRARY) if not wanted or removal.name in wanted]
+    removals = [removal for removal in (*REMOVALS, *LIBRARY, *SOCIAL) if not wanted or removal.name in wanted]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
         _copy_to(copy)
