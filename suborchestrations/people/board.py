@@ -6,10 +6,11 @@ Must never show a number, a code or a link: names only.
 import dataclasses
 from collections.abc import Iterable
 
-from connectors.core import AuthenticationFailed, CapacityUnavailable, ConnectionMissing, NotFound, Permanent
+from connectors.core import AuthenticationFailed, CapacityUnavailable, ConnectionMissing, InvalidRequest, Permanent
 from dtf_runtime import FailureDetails, OrchestrationContext, RetryPolicy, TaskFailedError
 from suborchestrations.steps import State
 
+_OURS = (AuthenticationFailed, ConnectionMissing, InvalidRequest)
 PATIENT = RetryPolicy(
     max_attempts=5_000,
     first_interval=1.0,
@@ -48,11 +49,9 @@ class Board:
 def refusal(error: TaskFailedError) -> FailureDetails:
     """Why this person can't be reached, when it is about the person. Everything else, such as credentials that are wrong, is raised again."""
     failure = error.failure
-    if failure.is_caused_by(AuthenticationFailed) or failure.is_caused_by(ConnectionMissing):
+    if any(failure.is_caused_by(kind) for kind in _OURS) or not failure.is_caused_by(Permanent):
         raise error
-    if failure.is_caused_by(Permanent) or failure.is_caused_by(NotFound):
-        return failure
-    raise error
+    return failure
 
 
 def short(failure: FailureDetails) -> str:

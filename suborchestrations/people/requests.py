@@ -3,6 +3,7 @@
 An activity of your own gets an ApprovalRequest and calls its `links()`. Must never let a link into a result, a log or an error.
 """
 
+import threading
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,13 +11,16 @@ import msgspec
 
 from connectors.core import Effect, InvalidRequest, declare, resolve
 from connectors.core.webhooks import LINK_PATH, Links, WebhookConnection
-from connectors.twilio import SendMessage, SentMessage, send_message
+from connectors.twilio import SendMessage, SentMessage, TwilioConnection, send_message
+from connectors.twilio.ledger import ledger
 from dtf_runtime import activity
 from dtf_runtime.tracing import redact_value
 from suborchestrations.people.board import PATIENT
 
 _QUESTION = 120  # characters of it that travel in each link, for the page that confirms
 _LONGEST_TEXT = 1_600  # characters, Twilio's limit
+_opening = threading.Lock()
+"""Approvers are texted at once, and SQLite refuses two threads that make one new file a WAL at the same moment."""
 
 
 class Approver(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +94,8 @@ def text_approval(ask: ApprovalRequest) -> SentMessage:
         raise InvalidRequest(
             f"the text to {ask.approver.name} has {len(text)} characters of {_LONGEST_TEXT}: shorten the question"
         )
+    with _opening:
+        ledger(resolve(TwilioConnection, ask.connection).ledger_path)
     fields: dict[str, Any] = {"to": ask.approver.to, "from_": ask.from_, "connection": ask.connection}
     sent: SentMessage = send_message.fn(SendMessage(body=text, **fields))
     return sent

@@ -168,11 +168,11 @@ async def test_who_opts_out_after_being_asked_may_still_answer(tmp_path: Path) -
         assert (await handle.result(WAIT)).decision == "approved"
 
 
-async def test_an_outage_of_a_day_in_the_middle_only_delays(tmp_path: Path) -> None:
+async def test_an_outage_of_hours_only_delays(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         stage.twilio.faults.outage = True
         handle = await stage.start(human_approval, spec(quorum=3))
-        await stage.days(1)
+        await stage.days(0.12)
         assert stage.twilio.messages == []
         stage.twilio.faults.outage = False
         await stage.days(0.1)
@@ -238,6 +238,12 @@ async def test_wrong_credentials_are_nobodys_opt_out(tmp_path: Path) -> None:
         with pytest.raises(OrchestrationFailedError) as caught:
             await handle.result(WAIT)
         assert caught.value.failure.is_caused_by("AuthenticationFailed")
+
+
+async def test_a_question_that_does_not_fit_a_text_is_refused_and_nobody_is_blamed(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        with pytest.raises(OrchestrationFailedError, match="shorten the question"):
+            await (await stage.start(human_approval, spec(question="Why? " * 250))).result(WAIT)
 
 
 async def test_a_plan_sends_nothing_and_lists_what_is_sent_when_nobody_answers(tmp_path: Path) -> None:
