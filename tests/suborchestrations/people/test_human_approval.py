@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.core import InvalidRequest
-from connectors.twilio.testing import SENDER
+from connectors.twilio.testing import SENDER, Cut
 from dtf_runtime import (
     NonRetriableError,
     OrchestrationCancelledError,
@@ -180,6 +180,15 @@ async def test_an_outage_of_hours_only_delays(tmp_path: Path) -> None:
             assert len(stage.texts(number)) == 1
             await stage.opens(stage.link(number, "Approve"))
         assert (await handle.result(WAIT)).decision == "approved"
+
+
+async def test_a_lost_answer_of_twilios_sends_no_second_text(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.twilio.fail(Cut.NO_REPLY, Cut.HALF_REPLY, Cut.BEFORE)
+        await stage.start(human_approval, spec(reminders=0))
+        await stage.days(0.1)
+        assert [len(stage.texts(number)) for number in (ANN, BEN, CLEO)] == [1, 1, 1]
+        assert set((await stage.board()).values()) == {("running", "asked")}
 
 
 async def test_no_link_is_stored_anywhere(tmp_path: Path) -> None:
