@@ -2,8 +2,10 @@
 
 import datetime
 import ipaddress
+import shutil
 import ssl
 import tempfile
+import weakref
 from pathlib import Path
 
 from dtf_runtime.plugins import require
@@ -15,8 +17,11 @@ class Certificate:
     """`file`: certificate and private key in PEM. A client trusts it by `connection_verify=file`."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="servicebus-emulator-")
-        self.file = Path(self._folder.name) / "emulator.pem"
+        folder = tempfile.mkdtemp(prefix="servicebus-emulator-")
+        self.remove = weakref.finalize(
+            self, shutil.rmtree, folder, ignore_errors=True
+        )  # also of one that is only dropped
+        self.file = Path(folder) / "emulator.pem"
         self.file.touch(mode=0o600)
         self.file.write_bytes(_make_pem())
 
@@ -24,9 +29,6 @@ class Certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.file)
         return context
-
-    def remove(self) -> None:
-        self._folder.cleanup()
 
 
 def _make_pem() -> bytes:

@@ -1,6 +1,7 @@
 """An AWS that answers every request alike, with an error in the form of the service's protocol, or misbehaves below HTTP. On loopback."""
 
 import json
+import re
 import socket
 import ssl
 import threading
@@ -113,7 +114,7 @@ def raw(behave: Callable[[socket.socket], None]) -> Iterator[str]:
         with connection:
             connection.settimeout(10)
             try:
-                connection.recv(65536)
+                _read_request(connection)
                 behave(connection)
             except OSError:
                 pass  # the client has had enough
@@ -126,6 +127,17 @@ def raw(behave: Callable[[socket.socket], None]) -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join()
+
+
+def _read_request(connection: socket.socket) -> None:
+    """All of it: closing a connection with something unread resets it, and the client may lose the answer to that."""
+    given = b""
+    while b"\r\n\r\n" not in given and (piece := connection.recv(65536)):
+        given += piece
+    head, _, body = given.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)^content-length:\s*(\d+)", head, re.MULTILINE)
+    while length and len(body) < int(length[1]) and (piece := connection.recv(65536)):
+        body += piece
 
 
 def to(url: str, **settings: Any) -> AwsConnection:
