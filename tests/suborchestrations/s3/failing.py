@@ -1,7 +1,8 @@
 """Failing everywhere: `python -m tests.suborchestrations.s3.failing [CASES SEED]`, in virtual time.
 
-Each request of `provision_bucket` and `static_site` gets a permanent error, three throttles, a lost answer. Then, in a run that fails at its last
-change, each request of the compensation fails twice, and for ever. What is there afterwards is read from the server.
+Each request of `provision_bucket` and `static_site` gets a permanent error, three throttles, a lost answer; at each the run is cancelled, and at
+each its deadline passes. Then, in a run that fails at its last change, each request of the compensation fails twice, and for ever. What is there
+afterwards is read from the server.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from connectors.aws.testing import AwsServer
 from suborchestrations.s3 import provision_bucket, static_site
 from tests.suborchestrations.s3.world import BUCKET, PAGES, Account, Ended, bucket_spec, site_spec, write_pages
 
-FORWARD = ("permanent", "throttled", "answer lost")
+FORWARD = ("permanent", "throttled", "answer lost", "cancelled", "deadline")
 BACKWARD = ("undo fails twice", "undo fails for ever")
 _LAST = {"bucket": "s3:PutBucketPolicy", "site": "s3:PutObject"}
 _LET_THROUGH = {"bucket": 0, "site": len(PAGES) - 1}
@@ -42,10 +43,10 @@ class Matrix:
         self.aws = aws
         self.folder = write_pages(folder)
 
-    async def run(self, of: str) -> Ended:
+    async def run(self, of: str, *, deadline: float = 3600.0, cancelled: bool = False) -> Ended:
         if of == "bucket":
-            return await self.there.run(provision_bucket, bucket_spec())
-        return await self.there.run(static_site, site_spec(self.folder))
+            return await self.there.run(provision_bucket, bucket_spec(deadline=deadline), cancelled=cancelled)
+        return await self.there.run(static_site, site_spec(self.folder, deadline=deadline), cancelled=cancelled)
 
     def fail_at_the_end(self, of: str) -> None:
         self.aws.fail(_LAST[of], status=400, code="InvalidRequest", times=1, skip=_LET_THROUGH[of])
@@ -82,13 +83,18 @@ class Matrix:
                 self.aws.fail("*", status=503, code="SlowDown", times=3, skip=skip)
             case "answer lost":
                 self.aws.cut("*", when="after", skip=skip)
+            case "cancelled":
+                self.aws.hold("*", when="after", skip=skip)
+            case "deadline":  # it passes while the throttled call waits for its next attempt
+                self.aws.fail("*", status=503, code="SlowDown", times=3, skip=skip)
             case "undo fails twice":
                 self.fail_at_the_end(plan.of)
                 self.aws.fail("*", status=503, code="SlowDown", times=2, skip=skip)
             case "undo fails for ever":
                 self.fail_at_the_end(plan.of)
                 self.aws.fail(plan.operation, status=403, code="AccessDenied", times=None, skip=plan.earlier)
-        ended = await self.run(plan.of)
+        deadline = 0.2 if plan.kind == "deadline" else 3600.0
+        ended = await self.run(plan.of, deadline=deadline, cancelled=plan.kind == "cancelled")
         self.aws.clear_faults()
         return self._judged(plan, ended)
 

@@ -1,5 +1,6 @@
 """An S3 account and a folder to publish; what of a run is there is read from the server and never from the run."""
 
+import asyncio
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from connectors.aws import CONNECTOR
 from connectors.aws.testing import REGION, AwsServer
 from connectors.core import using
-from dtf_runtime import Orchestration, OrchestrationFailedError, Registry
+from dtf_runtime import Orchestration, OrchestrationCancelledError, OrchestrationFailedError, Registry
 from dtf_runtime.testing import TestHub
 from suborchestrations.s3 import ACTIVITIES, ORCHESTRATIONS, BucketSpec, SiteSpec
 from suborchestrations.steps import Outcome
@@ -73,14 +74,21 @@ class Account:
             and not call.operation.startswith(("Describe", "Get", "List", "Head"))
         ]
 
-    async def run(self, orchestration: Orchestration[Any, Any], spec: Any) -> Ended:
+    async def run(self, orchestration: Orchestration[Any, Any], spec: Any, *, cancelled: bool = False) -> Ended:
+        """`cancelled`: while the request is held that `aws.hold` was told to hold."""
         before = len(self.aws.calls)
         with using(self.aws.connection()):
             async with TestHub(registry=registry()) as hub:
                 handle = await hub.client.start(orchestration, spec, instance_id="one")
                 outcome = failure = None
+                if cancelled:
+                    await asyncio.to_thread(self.aws.wait_held)
+                    await hub.client.cancel("one")
+                    self.aws.release()
                 try:
                     outcome = await handle.result(WAIT)
+                except OrchestrationCancelledError as error:
+                    failure = {"type": "cancelled", "message": str(error), "left": []}
                 except OrchestrationFailedError as error:
                     failure = dict(error.failure.properties) | {
                         "message": error.failure.message,
