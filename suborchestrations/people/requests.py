@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from connectors.core import Effect, InvalidRequest, declare, resolve
+from connectors.core import Effect, InvalidRequest, Secret, declare, resolve
 from connectors.core.webhooks import LINK_PATH, Links, WebhookConnection
 from connectors.twilio import SendMessage, SentMessage, TwilioConnection, send_message
 from connectors.twilio.ledger import ledger
 from dtf_runtime import activity
-from dtf_runtime.tracing import redact_value
 from suborchestrations.people.board import PATIENT
 
 _QUESTION = 120  # characters of it that travel in each link, for the page that confirms
@@ -38,13 +37,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApprovalLinks(NamedTuple):
-    """Secrets. Whoever has one can answer in that person's name."""
+    """`reveal()` gives the address. Whoever has it can answer in that person's name, so neither can be stored or logged."""
 
-    approve: str
-    reject: str
-
-    def __repr__(self) -> str:
-        return "ApprovalLinks(***)"
+    approve: Secret
+    reject: Secret
 
 
 class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -69,7 +65,7 @@ class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         """The same at every attempt. Call it in an activity. Raises ConnectionMissing, InvalidRequest."""
         links = Links.of(resolve(WebhookConnection, self.webhooks))
 
-        def make(approved: bool) -> str:
+        def make(approved: bool) -> Secret:
             url = links.make_until(
                 self.instance_id,
                 self.event,
@@ -78,8 +74,8 @@ class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
                 payload=Answer(by=self.approver.name, approved=approved),
                 question=f"{'Approve' if approved else 'Reject'}: {self.question[:_QUESTION]}",
             )
-            redact_value(url.partition(LINK_PATH)[2])
-            return url
+            Secret(url.partition(LINK_PATH)[2])  # HTTP libraries log paths; what was a Secret once, is masked
+            return Secret(url)
 
         return ApprovalLinks(make(True), make(False))
 
@@ -88,7 +84,7 @@ class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 @activity(name="suborchestrations.people.text_approval", retry=PATIENT)
 def text_approval(ask: ApprovalRequest) -> SentMessage:
     """Texts both links. It costs, by segment: two links are some 700 characters. Raises what `twilio.send_message` raises."""
-    approve, reject = ask.links()
+    approve, reject = (link.reveal() for link in ask.links())
     text = f"{'Reminder: ' if ask.reminder else ''}{ask.question}\nApprove: {approve}\nReject: {reject}"
     if len(text) > _LONGEST_TEXT:
         raise InvalidRequest(

@@ -214,17 +214,31 @@ async def test_an_activity_of_ones_own_gets_the_request_and_makes_the_links(tmp_
         if len(sent) < 1:
             sent.append(("lost", repr(ask.links())))
             raise OSError("the mail server is away")
-        sent.append((ask.approver.to, ask.links().approve))
+        sent.append((ask.approver.to, ask.links().approve.reveal()))
 
     async with staged(tmp_path, more) as stage:
         people = [Approver(name="ann", to="ann@example.com")]
         handle = await stage.start(human_approval, spec(approvers=people, send="mail"))
         await stage.days(0.1)
         assert [to for to, _ in sent] == ["lost", "ann@example.com"]
-        assert sent[0][1] == "ApprovalLinks(***)"
+        assert "hooks.example.com" not in sent[0][1]
         await stage.opens(sent[1][1])
         assert (await handle.result(WAIT)).decision == "approved"
         assert stage.twilio.requests == []
+
+
+async def test_a_sender_that_gives_its_links_back_fails_instead_of_storing_them(tmp_path: Path) -> None:
+    more = Registry()
+
+    @activity(name="mail", registry=more)
+    async def mail(ask: ApprovalRequest) -> Any:
+        return ask.links()
+
+    async with staged(tmp_path, more) as stage:
+        await stage.start(human_approval, spec(send="mail", deadline=60.0))
+        await stage.minutes(2)
+        stored = await stage.stored()
+        assert "hooks.example.com" not in stored and "/events/" not in stored
 
 
 async def test_a_sender_that_fails_for_good_fails_the_run(tmp_path: Path) -> None:
