@@ -4,6 +4,7 @@ bucket -> public-access block -> encryption -> versioning -> lifecycle -> policy
 it, so that undoing finds it whatever was lost on the way. A bucket of somebody else, or with anything in it, is never deleted.
 """
 
+import asyncio
 from hashlib import blake2b
 from typing import Any
 
@@ -24,13 +25,14 @@ from connectors.aws.s3 import (
     put_bucket_versioning,
     put_public_access_block,
 )
-from connectors.core import AlreadyExists, Mutation
+from connectors.core import AlreadyExists, AuthenticationFailed, Mutation
 from dtf_runtime import Activity, OrchestrationContext, TaskFailedError, orchestration
 from suborchestrations.s3.looking import RUN_TAG, is_made_by
 from suborchestrations.s3.models import BucketSpec, MadeBucket
 from suborchestrations.steps import Leftover, Steps
 
 STEPS = ("bucket", "public access", "encryption", "versioning", "lifecycle", "policy")
+_LOOSENING = 4  # times that a public policy is tried
 COST = "what is stored by the GiB and month, old versions too; requests"
 
 
@@ -99,9 +101,23 @@ class Making:
         else:
             self.steps.skip("lifecycle")
         if policy is not None:
-            await self.put("policy", put_bucket_policy, PutBucketPolicy(just_made=True, policy=policy, **self.where))
+            await self.policy(
+                PutBucketPolicy(just_made=True, policy=policy, **self.where), patience=_LOOSENING if public else 1
+            )
         else:
             self.steps.skip("policy")
+
+    async def policy(self, setting: PutBucketPolicy, patience: int) -> None:
+        """A public one is refused for a while after the public-access block was loosened."""
+        for tried in range(1, patience + 1):
+            try:
+                await self.put("policy", put_bucket_policy, setting)
+                return
+            except TaskFailedError as error:
+                if tried == patience or not error.failure.is_caused_by(AuthenticationFailed):
+                    raise
+            self.steps.fell_back("policy", "refused; perhaps the public-access block still holds")
+            await asyncio.sleep(self.spec.poll_interval)
 
     async def put(self, name: str, activity: Activity[[Any], Mutation], setting: Any) -> None:
         """A setting goes with the bucket, so it has no undo of its own."""

@@ -87,3 +87,16 @@ async def test_what_others_wrote_under_a_pages_name_is_neither_replaced_nor_dele
     assert [one["what"] for one in ended.failure["left"]] == ["bucket"]
     assert there.objects() == ["style.css"]
     assert there.s3.get_object(Bucket=BUCKET, Key="style.css")["Body"].read() == b"theirs"
+
+
+async def test_a_public_policy_is_tried_again_while_the_loosened_block_still_holds(
+    aws: AwsServer, tmp_path: Path
+) -> None:
+    there, folder = Account(aws), write_pages(tmp_path)
+    aws.fail("s3:PutBucketPolicy", status=403, code="AccessDenied", times=3)
+    assert (await there.run(static_site, site_spec(folder))).failure is None
+    aws.reset()
+    aws.fail("s3:PutBucketPolicy", status=403, code="AccessDenied", times=None)
+    ended = await there.run(static_site, site_spec(folder))
+    assert ended.failure and (ended.failure["step"], ended.failure["left"]) == ("policy", [])
+    assert there.buckets() == []
