@@ -88,7 +88,6 @@ async def human_approval(ctx: OrchestrationContext, spec: ApprovalSpec) -> Appro
         one.name: ApprovalRequest(
             approver=one,
             question=spec.question,
-            instance_id=ctx.instance_id,
             event=event,
             ends=begun + timedelta(seconds=spec.deadline),
             webhooks=spec.webhooks,

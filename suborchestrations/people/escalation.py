@@ -149,9 +149,6 @@ class _Escalation:
         if contact.name in self._skipped:
             return
         reached, why = False, ""
-        if contact.name in self._opted_out:
-            self._skip(contact)
-            return
         for channel in contact.channels:
             self._board.set(contact.name, "running", f"{channel} is going out")
             try:
@@ -169,18 +166,15 @@ class _Escalation:
                     wait = self._spec.wait_after_text if channel == "text" else self._spec.wait_after_call
                     await self._or_heard(contact, lambda wait=wait: asyncio.sleep(wait, ""))  # type: ignore[misc]
             if contact.name in self._opted_out:
-                self._skip(contact)
+                self._skipped.append(contact.name)
+                self._board.set(contact.name, "skipped", "has opted out")
                 return
         if not reached:
             self._skipped.append(contact.name)
         self._board.set(contact.name, "failed", "did not answer" if reached else f"can't be reached: {why}")
 
-    def _skip(self, contact: Contact) -> None:
-        self._skipped.append(contact.name)
-        self._board.set(contact.name, "skipped", "has opted out")
-
     async def _or_heard(self, contact: Contact, do: Callable[[], Awaitable[str]]) -> str:
-        """What it gives; empty when the contact opts out meanwhile. Raises _Acknowledged, and what `do` raises."""
+        """What it gives; empty when the contact has opted out: then it is not begun, or given up. Raises _Acknowledged, and what `do` raises."""
         doing = asyncio.ensure_future(do())
         try:
             while contact.name not in self._opted_out:

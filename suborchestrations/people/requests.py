@@ -13,7 +13,7 @@ from connectors.core import Effect, InvalidRequest, Secret, declare, resolve
 from connectors.core.webhooks import LINK_PATH, Links, WebhookConnection
 from connectors.twilio import SendMessage, SentMessage, TwilioConnection, send_message
 from connectors.twilio.ledger import ledger
-from dtf_runtime import activity
+from dtf_runtime import activity, activity_context
 from suborchestrations.people.board import PATIENT
 
 _QUESTION = 120  # characters of it that travel in each link, for the page that confirms
@@ -48,7 +48,6 @@ class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     approver: Approver
     question: str
-    instance_id: str
     event: str
     """The links raise it; it is another one in each run."""
     ends: datetime
@@ -62,12 +61,14 @@ class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     from_: str = msgspec.field(name="from", default="")
 
     def links(self) -> ApprovalLinks:
-        """The same at every attempt. Call it in an activity. Raises ConnectionMissing, InvalidRequest."""
+        """The same at every attempt. Raises ConnectionMissing, InvalidRequest, OutsideActivityError: they answer the instance that called the
+        activity."""
+        instance_id = activity_context().instance_id
         links = Links.of(resolve(WebhookConnection, self.webhooks))
 
         def make(approved: bool) -> Secret:
             url = links.make_until(
-                self.instance_id,
+                instance_id,
                 self.event,
                 once=f"{self.event}/{self.approver.name}",
                 ends=self.ends,

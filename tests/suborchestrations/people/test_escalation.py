@@ -10,6 +10,7 @@ from connectors.twilio import INBOUND_CALL, INBOUND_MESSAGE
 from connectors.twilio.testing import SENDER
 from connectors.twilio.testing.world import Thing
 from dtf_runtime import OrchestrationCancelledError, OrchestrationFailedError
+from dtf_runtime.testing import replay
 from suborchestrations.people import ACKNOWLEDGE, Contact, EscalationOutcome, EscalationSpec, notify_with_escalation
 from tests.suborchestrations.people.stage import ANN, BEN, CLEO, HOUR, ID, WAIT, Stage, staged
 
@@ -60,6 +61,7 @@ async def test_silence_goes_from_text_to_call_to_the_next(tmp_path: Path) -> Non
         await stage.replies(BEN, "OK")
         outcome = await handle.result(WAIT)
         assert (outcome.by, told(outcome)) == ("ben", ALL[:3])
+        replay(notify_with_escalation, await stage.hub.client.get_history(ID))
         assert (await stage.board())["ann"] == ("failed", "did not answer")
 
 
@@ -138,6 +140,16 @@ async def test_the_right_key_in_the_call_acknowledges(tmp_path: Path, digit: str
         await stage.event(INBOUND_CALL, pressed)
         outcome = await handle.result(WAIT)
         assert (outcome.state, outcome.how) == (state, "call" if digit == "1" else "")
+
+
+async def test_who_calls_back_and_presses_the_key_has_it(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        handle = await stage.start(notify_with_escalation, spec())
+        await stage.minutes(1)
+        back = {"sid": "CA1", "from": ANN, "to": SENDER, "status": "in-progress", "digits": "1"}
+        await stage.event(INBOUND_CALL, back)
+        outcome = await handle.result(WAIT)
+        assert (outcome.by, outcome.how) == ("ann", "call")
 
 
 async def test_who_has_opted_out_is_passed_over_at_once_and_not_called(tmp_path: Path) -> None:

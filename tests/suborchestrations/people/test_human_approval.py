@@ -14,6 +14,7 @@ from dtf_runtime import (
     Registry,
     activity,
 )
+from dtf_runtime.testing import replay
 from suborchestrations.people import (
     ANSWER,
     ApprovalOutcome,
@@ -46,6 +47,7 @@ async def test_the_quorum_decides_and_nobody_hears_of_it_again(tmp_path: Path) -
         outcome = await handle.result(WAIT)
         assert (outcome.decision, outcome.approved, outcome.ignored) == ("approved", True, 0)
         assert counted(outcome) == [("ann", True), ("cleo", True)]
+        replay(human_approval, await stage.hub.client.get_history(ID))
         await stage.days(10)
         assert [len(stage.texts(number)) for number in (ANN, BEN, CLEO)] == [1, 2, 2]
         assert (await stage.board())["ben"][0] == "skipped"
@@ -172,7 +174,7 @@ async def test_an_outage_of_hours_only_delays(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         stage.twilio.faults.outage = True
         handle = await stage.start(human_approval, spec(quorum=3))
-        await stage.days(0.12)
+        await stage.days(0.05)
         assert stage.twilio.messages == []
         stage.twilio.faults.outage = False
         await stage.days(0.1)

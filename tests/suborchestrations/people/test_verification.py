@@ -8,6 +8,7 @@ import pytest
 from connectors.core import InvalidRequest
 from connectors.twilio.testing import SERVICE
 from dtf_runtime import OrchestrationFailedError
+from dtf_runtime.testing import replay
 from suborchestrations.people import CODE, RESEND, VerificationSpec, phone_verification
 from tests.suborchestrations.people.stage import ANN, ID, WAIT, Stage, staged
 
@@ -66,6 +67,7 @@ async def test_nobody_typing_anything_ends_at_the_deadline(tmp_path: Path) -> No
         outcome = await (await begun(stage)).result(WAIT)
         assert (outcome.state, outcome.attempts, outcome.sends) == ("expired", 0, 1)
         assert (stage.hub.now() - start).total_seconds() == pytest.approx(600, abs=5)
+        assert [asked.method for asked in stage.twilio.requests] == ["POST"], "as planned"
 
 
 async def test_it_is_sent_again_when_asked_as_often_as_allowed(tmp_path: Path) -> None:
@@ -81,6 +83,7 @@ async def test_it_is_sent_again_when_asked_as_often_as_allowed(tmp_path: Path) -
         await stage.event(CODE, verification.code)
         outcome = await handle.result(WAIT)
         assert (outcome.state, outcome.sends) == ("verified", 3)
+        replay(phone_verification, await stage.hub.client.get_history(ID))
 
 
 async def test_a_code_that_has_expired_is_told_and_a_new_one_verifies(tmp_path: Path) -> None:
