@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from filelock import FileLock
+
 from connectors.core import InvalidRequest
 
 KEPT = 45 * 86_400.0
@@ -49,7 +51,9 @@ class Ledger:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with self._open() as db:
+            # One at a time: SQLite does not wait for others when a new file is switched to its write-ahead log.
+            with FileLock(f"{path}.lock"), self._open() as db:
+                db.execute("pragma journal_mode = wal")
                 db.executescript(_SCHEMA)
                 db.execute("delete from sends where touched < ?", (time.time() - KEPT,))
         except (OSError, sqlite3.OperationalError) as error:
@@ -108,7 +112,6 @@ class Ledger:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=30.0, isolation_level=None)) as db:
-            db.execute("pragma journal_mode = wal")
             db.execute("pragma synchronous = full")
             yield db
 

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from filelock import FileLock
+
 _SCHEMA = """
 create table if not exists deliveries(
   id text primary key, digest text not null, instance_id text not null, event text not null,
@@ -47,9 +49,11 @@ class Inbox:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))  # payloads are nobody else's business
         self._db = sqlite3.connect(self.path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
-        self._db.execute("pragma journal_mode=wal")
-        self._db.execute("pragma synchronous=full")
-        self._db.executescript(_SCHEMA)
+        # One at a time: SQLite does not wait for others when a new file is switched to its write-ahead log.
+        with FileLock(f"{self.path}.lock"):
+            self._db.execute("pragma journal_mode=wal")
+            self._db.execute("pragma synchronous=full")
+            self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
         self._db.close()
