@@ -41,7 +41,7 @@ demo-site: $(RUN_READY)
 	$(PY) -m cookbook.site_report --demo
 
 test: $(DEV_READY)
-	$(PY) -m pytest -n $(JOBS) $(ARGS) tests
+	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS) tests
 
 # The interpreters are looked for first, so that a missing one is known before an hour of tests.
 test-all: $(DEV_READY)
@@ -50,11 +50,11 @@ test-all: $(DEV_READY)
 	others=$$(for v in $(VERSIONS); do [ $$v = $$main ] || echo $$v; done); \
 	for v in $$others; do scripts/find-python $$v > /dev/null; done; \
 	echo "== Python $$main: everything"; \
-	$(PY) -m pytest -n $(JOBS) $(ARGS) tests; \
+	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS) tests; \
 	for v in $$others; do \
 		$(MAKE) --no-print-directory .venv-$$v/.ready-to-develop; \
 		echo "== Python $$v: the core"; \
-		.venv-$$v/bin/python -m pytest -n $(JOBS) $(ARGS) $(CORE); \
+		.venv-$$v/bin/python -m pytest -n $(JOBS) --dist worksteal $(ARGS) $(CORE); \
 	done
 
 check: $(DEV_READY)

@@ -35,10 +35,11 @@ def registry() -> Registry:
 
 
 async def test_a_thirty_day_escalation_against_a_real_server_skips_no_answer(registry: Registry) -> None:
+    visitor = httpx.AsyncClient()  # one for all: making one reads the certificates, which takes longer than the visit
+
     @activity(registry=registry)
     async def ask(url: str) -> str:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(url)).text
+        return (await visitor.get(url)).text
 
     @orchestration(registry=registry)
     async def escalation(ctx: OrchestrationContext, url: str) -> list[str]:
@@ -54,7 +55,7 @@ async def test_a_thirty_day_escalation_against_a_real_server_skips_no_answer(reg
                 continue
         return answers
 
-    async with loopback(latency=0.02) as server, TestHub(registry=registry) as hub:
+    async with visitor, loopback(latency=0.02) as server, TestHub(registry=registry) as hub:
         begin, began = hub.now(), time.perf_counter()
         handle = await hub.client.start(escalation, server.url)
         answers = await handle.result(WAIT)
