@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from connectors.aws.codes import Kind, listed
 from connectors.aws.connection import AwsConnection
 from connectors.core import InvalidRequest, client_of
 from dtf_runtime.plugins import require
@@ -48,7 +49,9 @@ class SessionOf:
                 core.set_credentials(*_fixed(connection))
             if connection.role_arn:
                 _assume(core, connection)
-            core.get_component("event_emitter").register_first("before-sign.*.*", _Masks(core))
+            events = core.get_component("event_emitter")
+            events.register_first("before-sign.*.*", _Masks(core))
+            events.register_first("needs-retry.*.*", _refused_for_now)
             return boto3.Session(botocore_session=core)
 
 
@@ -74,6 +77,15 @@ class ClientOf:
         with _making:
             given = settings(connection, self.attempts, self.service)
             return session.client(self.service, region_name=region, **given)
+
+
+def _refused_for_now(operation: Any, response: Any = None, **_: Any) -> bool | None:
+    """False: botocore doesn't send it again. Too many requests are not made fewer by one more a moment later, and the moment would be slept in a
+    worker's thread: the retry policy's durable timer does it."""
+    if response is None:  # none came
+        return None
+    code = str(response[1].get("Error", {}).get("Code") or "")
+    return False if listed(operation.service_model.service_name, code) is Kind.THROTTLED else None
 
 
 def settings(connection: AwsConnection, attempts: int, service: str = "") -> dict[str, Any]:

@@ -22,6 +22,7 @@ from connectors.core import (
     InvalidRequest,
     Permanent,
     Secret,
+    Throttled,
     Transient,
     resolve,
     using,
@@ -124,6 +125,13 @@ def test_botocore_resends_only_what_a_repeat_does_not_hurt(server: Wire, effect:
         aws_call("ec2", "describe_instances", effect=effect)
     assert len(server.requests) == times
     assert type(raised.value) is (Ambiguous if effect is Effect.AT_LEAST_ONCE else Transient)
+
+
+def test_what_was_throttled_is_not_sent_again_at_once_but_left_to_the_retry_policy(server: Wire) -> None:
+    server.refuses("ec2", "RequestLimitExceeded", 503)
+    with using(to(server.url)), pytest.raises(Throttled):
+        aws_call("ec2", "describe_instances")
+    assert len(server.requests) == 1
 
 
 def test_a_region_is_asked_for_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
