@@ -9,18 +9,23 @@ behind. A cancel or the deadline waits for the call that is under way, then undo
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, ParamSpec, Self, TypeVar
 
 import msgspec
 
-from dtf_runtime import Activity, NonRetriableError, OrchestrationContext, Saga, TaskFailedError
+from dtf_runtime import Activity, NonRetriableError, OrchestrationContext, RetryPolicy, Saga, TaskFailedError
 
 _R = TypeVar("_R")
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 _LONGEST_DETAIL = 300  # characters
+_MOST_ATTEMPTS = 60
+_LONGEST_WAIT = 20.0  # seconds between two attempts
+_JITTER = 0.5
 State = Literal["pending", "running", "done", "failed", "undone", "skipped"]
 
 
@@ -69,6 +74,17 @@ class StepFailedError(NonRetriableError):
 
     def failure_properties(self) -> dict[str, Any]:
         return {"step": self.step, "undone": self.undone, "left": msgspec.to_builtins(self.left)}
+
+
+def patient(activity: Activity[_P, _R]) -> Activity[_P, _R]:
+    """The same, for about twenty minutes while it is throttled or the service is away: many runs at once share one limit, and each waits its
+    turn. Never a call of its own after the last attempt, which would have another idempotency key."""
+    policy = activity.retry or RetryPolicy(max_attempts=1)
+    if policy.max_attempts <= 1:
+        return activity
+    return activity.options(
+        retry=dataclasses.replace(policy, max_attempts=_MOST_ATTEMPTS, max_interval=_LONGEST_WAIT, jitter=_JITTER)
+    )
 
 
 class Steps:
@@ -120,7 +136,7 @@ class Steps:
         if undo is not None:
             self._made[name] = left
             self._saga.compensate(self._undo, name, undo)
-        made = await self._saga.do(activity(input), _keep)
+        made = await self._saga.do(patient(activity)(input), _keep)
         self._set(name, "done", detail(made))
         return made
 
@@ -152,7 +168,7 @@ class Steps:
         if self._spec.plan:
             self.planned.append(PlannedCall(activity=activity.name, input=msgspec.to_builtins(input)))
             return None
-        return await activity(input)
+        return await patient(activity)(input)
 
     def skip(self, name: str, why: str = "not asked for") -> None:
         self._set(name, "skipped", why)

@@ -71,7 +71,7 @@ from suborchestrations.ec2.removing import (
     remove_profile,
     run_of,
 )
-from suborchestrations.steps import Leftover, Steps
+from suborchestrations.steps import Leftover, Steps, patient
 
 STEPS = (
     "image",
@@ -139,8 +139,8 @@ class _Provision:
 
     async def image(self) -> str:
         if not self.spec.image.startswith("ami-"):
-            return (await resolve_image(ParameterName(name=self.spec.image, **self.where))).image_id
-        found = await describe_images(DescribeImages(image_ids=[self.spec.image], **self.where))
+            return (await patient(resolve_image)(ParameterName(name=self.spec.image, **self.where))).image_id
+        found = await patient(describe_images)(DescribeImages(image_ids=[self.spec.image], **self.where))
         if found.images and found.images[0].state != "available":
             raise Permanent(f"image {self.spec.image} is {found.images[0].state}, not available")
         return self.spec.image
@@ -349,7 +349,9 @@ class _Provision:
             self.steps.skip(name)
             return ""
         zone: dict[str, Any] = {"zone_id": record.zone_id, **self.where}
-        found = await self.steps.look(name, lambda: list_records(ListRecords(name=record.name, type="A", **zone)))
+        found = await self.steps.look(
+            name, lambda: patient(list_records)(ListRecords(name=record.name, type="A", **zone))
+        )
         if found.records and not record.replace:
             raise AlreadyExists(f"{record.name} has an A record already; `replace=True` replaces it")
 
@@ -357,9 +359,9 @@ class _Provision:
 
         async def undo() -> None:
             if found.records:
-                await upsert_records(UpsertRecords(records=found.records, **zone))
+                await patient(upsert_records)(UpsertRecords(records=found.records, **zone))
             else:
-                await delete_record(DeleteRecord(name=record.name, type="A", only_values=[address], **zone))
+                await patient(delete_record)(DeleteRecord(name=record.name, type="A", only_values=[address], **zone))
 
         await self.steps.make(
             name,

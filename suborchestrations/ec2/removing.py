@@ -40,6 +40,7 @@ from connectors.aws.waits import WaitForInstances, wait_for_instances
 from connectors.core import Conflict, NotFound
 from dtf_runtime import Activity, OrchestrationContext, TaskFailedError
 from suborchestrations.ec2.models import Ec2Spec
+from suborchestrations.steps import patient
 
 RUN_TAG = "dtf:run"
 _ALIVE = ["pending", "running", "stopping", "stopped", "shutting-down"]
@@ -66,7 +67,7 @@ Change = Callable[[Activity[[Any], Any], Any], Awaitable[Any]]
 
 
 async def call(activity: Activity[[Any], Any], input: Any) -> Any:
-    return await activity(input)
+    return await patient(activity)(input)
 
 
 def run_of(ctx: OrchestrationContext, spec: Ec2Spec) -> Run:
@@ -78,7 +79,7 @@ def run_of(ctx: OrchestrationContext, spec: Ec2Spec) -> Run:
 async def remove_instances(run: Run) -> None:
     """Terminates them and waits until they are gone, since what they use can't be removed before."""
     for look in range(_LOOKS):
-        found = await describe_instances(
+        found = await patient(describe_instances)(
             DescribeInstances(
                 filters=[*run.mine, Filter(name="instance-state-name", values=_ALIVE)],
                 connection=run.connection,
@@ -87,7 +88,7 @@ async def remove_instances(run: Run) -> None:
         )
         ids = [one.instance_id for one in found.instances]
         if ids:
-            await terminate_instances(
+            await patient(terminate_instances)(
                 TerminateInstances(instance_ids=ids, lift_protection=True, connection=run.connection, region=run.region)
             )
             await wait_for_instances(
@@ -125,7 +126,7 @@ async def remove_groups(run: Run, change: Change = call) -> None:
 
 async def _groups(run: Run) -> list[str]:
     for look in range(_LOOKS):
-        found = await describe_security_groups(
+        found = await patient(describe_security_groups)(
             DescribeSecurityGroups(filters=run.mine, connection=run.connection, region=run.region)
         )
         if found.groups or look + 1 == _LOOKS:
@@ -137,7 +138,7 @@ async def _groups(run: Run) -> list[str]:
 async def remove_key_pair(run: Run, name: str, change: Change = call) -> None:
     call = KeyPairName(name=name, connection=run.connection, region=run.region)
     try:
-        found = await describe_key_pair(call)
+        found = await patient(describe_key_pair)(call)
     except TaskFailedError as error:
         if error.failure.is_caused_by(NotFound):
             return
@@ -149,7 +150,7 @@ async def remove_key_pair(run: Run, name: str, change: Change = call) -> None:
 async def remove_profile(run: Run, name: str, change: Change = call) -> None:
     call = InstanceProfileName(name=name, connection=run.connection, region=run.region)
     try:
-        found = await get_instance_profile(call)
+        found = await patient(get_instance_profile)(call)
     except TaskFailedError as error:
         if error.failure.is_caused_by(NotFound):
             return
@@ -166,7 +167,7 @@ async def remove_profile(run: Run, name: str, change: Change = call) -> None:
 
 async def remove_addresses(run: Run, change: Change = call) -> None:
     for look in range(_LOOKS):
-        found = await describe_addresses(
+        found = await patient(describe_addresses)(
             DescribeAddresses(filters=run.mine, connection=run.connection, region=run.region)
         )
         for address in found.addresses:
