@@ -1,7 +1,8 @@
 """Failing everywhere: `python -m tests.suborchestrations.ec2.failing [CASES SEED]`, in virtual time.
 
-Each request of a run gets a permanent error, three throttles, a lost answer. Then, in a run that fails at its last step, each request of the
-compensation fails twice, and for ever. What is there afterwards is read from the server.
+Each request of a run gets a permanent error, three throttles, a lost answer; at each the run is cancelled, and at each its deadline passes.
+Then, in a run that fails at its last step, each request of the compensation fails twice, and for ever. What is there afterwards is read from
+the server.
 """
 
 import asyncio
@@ -10,15 +11,19 @@ import random
 import sys
 from typing import Any, NamedTuple
 
+import msgspec
+
 from connectors.aws.testing import AwsServer
 from connectors.core import using
-from dtf_runtime import OrchestrationFailedError
+from dtf_runtime import OrchestrationCancelledError, OrchestrationFailedError
 from dtf_runtime.testing import TestHub
 from suborchestrations.ec2 import ServerSpec, provision_ec2
 from tests.suborchestrations.ec2.world import EVERYTHING, NOTHING, Account, account, registry
 
 _WAIT = 120.0
-FORWARD = ("permanent", "throttled", "answer lost")
+_DEADLINE = 300.0  # virtual seconds
+_THROTTLES = 40  # enough for the deadline to pass in the middle of them
+FORWARD = ("permanent", "throttled", "answer lost", "cancelled", "deadline")
 BACKWARD = ("undo fails twice", "undo fails for ever")
 
 
@@ -38,16 +43,23 @@ class Ended(NamedTuple):
     operations: list[str]
 
 
-async def _run(aws: AwsServer, spec: ServerSpec) -> Ended:
+async def _run(aws: AwsServer, spec: ServerSpec, *, cancelled: bool = False) -> Ended:
     before = len(aws.calls)
     with using(aws.connection()):
         async with TestHub(registry=registry()) as hub:
             handle = await hub.client.start(provision_ec2, spec, instance_id="one")
             failure = None
+            result = asyncio.ensure_future(handle.result(_WAIT))  # the clock moves while somebody waits
+            if cancelled:  # while an answer is held back
+                await asyncio.to_thread(aws.wait_held)
+                await hub.client.cancel("one")
+                aws.release()
             try:
-                await handle.result(_WAIT)
+                await result
             except OrchestrationFailedError as error:
                 failure = dict(error.failure.properties) | {"message": error.failure.message}
+            except OrchestrationCancelledError:
+                failure = {"left": [], "message": "cancelled"}
     return Ended(failure, [call.name for call in aws.calls[before:]])
 
 
@@ -81,13 +93,18 @@ async def problem_of(aws: AwsServer, plan: Plan) -> str:
                 aws.fail("*", status=503, code="RequestLimitExceeded", times=3, skip=skip)
             case "answer lost":
                 aws.cut("*", when="after", skip=skip)
+            case "cancelled":
+                aws.hold("*", when="after", skip=skip)
+            case "deadline":
+                aws.fail("*", status=503, code="RequestLimitExceeded", times=_THROTTLES, skip=skip)
+                spec = msgspec.structs.replace(spec, deadline=_DEADLINE)
             case "undo fails twice":
                 _fail_at_the_end(aws)
                 aws.fail("*", status=503, code="RequestLimitExceeded", times=2, skip=skip)
             case "undo fails for ever":
                 _fail_at_the_end(aws)
                 aws.fail(plan.operation, status=400, code="UnauthorizedOperation", times=None, skip=_earlier(plan))
-        ended = await _run(aws, spec)
+        ended = await _run(aws, spec, cancelled=plan.kind == "cancelled")
         aws.clear_faults()
         return _judged(plan, ended, there)
 
@@ -110,6 +127,8 @@ def _judged(plan: Plan, ended: Ended, there: Account) -> str:
         return "" if made == EVERYTHING else f"it completed, and there is {made}"
     if ended.failure is None:
         return "it completed"
+    if plan.kind in ("cancelled", "deadline") and plan.kind not in ended.failure["message"]:
+        return f"it failed otherwise: {ended.failure['message']}"
     there_still = {what for what, count in made.items() if count}
     listed = {"dns record" if one["what"] == "A record" else one["what"] for one in ended.failure["left"]}
     if plan.kind != "undo fails for ever":
