@@ -14,6 +14,22 @@ from typing import cast
 from dtf_runtime.tracing._patterns import MASK, rules, secret_name
 
 _SHORTEST = 4  # characters; masking every "a" would hide more than it saves
+_NAMES = frozenset(  # as values they are no secrets, and masked they would hide the names by which others are found
+    (
+        "apikey",
+        "auth",
+        "authorization",
+        "bearer",
+        "cookie",
+        "credential",
+        "credentials",
+        "passwd",
+        "password",
+        "secret",
+        "signature",
+        "token",
+    )
+)
 _MOST = 1_000  # registered values; tokens get refreshed for months, so the oldest go
 _DEEPEST = 12
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -30,8 +46,8 @@ class Redactor(logging.Filter):
         self._literals: tuple[str, ...] = ()  # longest first, so that no tail of one is left by a shorter one
 
     def add(self, value: str) -> None:
-        """Masks this very text from now on, plain and as it looks in URLs and JSON. Under 4 characters: ignored."""
-        if len(value) < _SHORTEST:
+        """Masks this very text from now on, plain and as it looks in URLs and JSON. Under 4 characters, or just "token" and the like: ignored."""
+        if len(value) < _SHORTEST or value.lower() in _NAMES:
             return
         with self._lock:
             self._added.pop(value, None)

@@ -54,7 +54,7 @@ def test_an_unknown_recipe_is_not_found(dtf: Dtf, name: str) -> None:
 
 
 def test_a_near_miss_is_told_the_right_name(dtf: Dtf) -> None:
-    assert "did you mean greetings?" in dtf("cookbook", "copy", "greting", expect=3).stderr
+    assert "did you mean greetings" in dtf("cookbook", "copy", "greting", expect=3).stderr
 
 
 def test_a_folder_that_can_not_be_made_is_bad_input(dtf: Dtf) -> None:

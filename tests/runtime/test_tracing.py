@@ -385,6 +385,12 @@ class TestRegisteredValues:
 
 
 class TestRedactedRecords:
+    def test_the_name_of_a_secret_is_not_taken_for_one(self) -> None:
+        own = Redactor()
+        for name in ("token", "Password"):
+            own.add(name)
+        assert own.text("token=hunter22 password=hunter22") == "token=*** password=***"
+
     def test_message_fields_exception_and_stack(self) -> None:
         try:
             raise ConnectionError("https://u:hunter22@db.example refused")
