@@ -7,10 +7,12 @@ their place, pages that don't fit together. So all bits of the byte are flipped,
 import asyncio
 import random
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from dtf_runtime import HistoryEvent, InstanceNotFoundError, InstanceState, ProviderError, TaskHubClient
 from tests.scenarios.support import eventually
@@ -115,3 +117,27 @@ async def test_work_goes_on_beside_a_damaged_page_or_fails_with_a_clear_error(fi
         except ProviderError as error:
             assert copy.path.name in str(error) or "kept" in str(error)
     assert went_on >= 6
+
+
+async def test_a_damaged_index_gives_no_instance_the_history_of_another(file: File) -> None:
+    await _whole(file)
+    plain = sqlite3.connect(file.path)
+    rows = plain.execute("select k, x from history order by k").fetchall()
+    key, mine = rows[0]
+    other = next(x for _, x in rows if x != mine)
+    (id_,) = plain.execute("select id from instances where x=?", (mine,)).fetchone()
+    # The row becomes another's while its index looks away, as a flipped byte would have it.
+    plain.execute("pragma writable_schema=1")
+    index = plain.execute("select * from sqlite_master where name='history_x'").fetchone()
+    plain.execute("delete from sqlite_master where name='history_x'")
+    plain.commit()
+    plain.close()
+    plain = sqlite3.connect(file.path)
+    plain.execute("update history set x=? where k=?", (other, key))
+    plain.execute("pragma writable_schema=1")
+    plain.execute("insert into sqlite_master values (?, ?, ?, ?, ?)", index)
+    plain.commit()
+    plain.close()
+    async with file.client() as client:
+        with pytest.raises(ProviderError, match=id_):
+            await client.get_history(id_)

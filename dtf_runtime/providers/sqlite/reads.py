@@ -87,23 +87,33 @@ def _state_of(row: tuple[Any, ...]) -> InstanceState:
     )
 
 
+_BY_ID = "i.n=(select n from instances where id=?)"  # so that `i.id` is what the row says, not the index
+
+
 def get(db: sqlite3.Connection, instance_id: str, execution_id: str | None) -> InstanceState | None:
     if execution_id is None:
         row = db.execute(
-            f"select {_STATE} from instances i left join executions e on e.x=i.x where i.id=?", (instance_id,)
+            f"select {_STATE} from instances i left join executions e on e.x=i.x where {_BY_ID}", (instance_id,)
         ).fetchone()
     else:
         row = db.execute(
-            f"select {_STATE} from instances i join executions e on {_ANY} where i.id=? and e.execution=?",
+            f"select {_STATE} from instances i join executions e on {_ANY} where {_BY_ID} and e.execution=?",
             (instance_id, execution_id),
         ).fetchone()
-    return None if row is None else state_of(row)
+    if row is None:
+        return None
+    state = state_of(row)
+    if state.instance_id != instance_id:
+        raise ProviderError(
+            f"the index of the file leads from {instance_id!r} to another instance: restore a backup, or rebuild it with REINDEX."
+        )
+    return state
 
 
 def history(db: sqlite3.Connection, instance_id: str, execution_id: str | None) -> list[HistoryEvent] | None:
     """None: no such execution."""
     row = db.execute(
-        f"select e.x, {_LENGTH} from instances i join executions e on {_ANY if execution_id else 'e.x=i.x'} where i.id=?"
+        f"select e.x, {_LENGTH} from instances i join executions e on {_ANY if execution_id else 'e.x=i.x'} where {_BY_ID}"
         + (" and e.execution=?" if execution_id else ""),
         (instance_id,) if execution_id is None else (instance_id, execution_id),
     ).fetchone()
@@ -112,9 +122,14 @@ def history(db: sqlite3.Connection, instance_id: str, execution_id: str | None) 
 
 def _events(db: sqlite3.Connection, x: int, instance_id: str, length: int) -> list[HistoryEvent]:
     """All of them, from 0, one after another, `length` at least: a hole, at the beginning too, must not look like a history."""
-    rows = db.execute("select events from history where x=? order by revision, k", (x,)).fetchall()
+    # The index says which rows, each row says whose it is: a damaged index must not give one instance the history of another.
+    rows = db.execute(
+        "select h.events, h.x from history i join history h on h.k=i.k where i.x=? order by i.revision, i.k", (x,)
+    ).fetchall()
     try:
-        events = decode_rows(row for (row,) in rows)
+        if any(whose != x for _, whose in rows):
+            raise ValueError("the index of the file leads to rows of another instance")
+        events = decode_rows(row for row, _ in rows)
         places = [event.event_id for event in events]
         if places != list(range(len(events))) or len(events) < length:
             raise ValueError(f"of its {length} events some are missing or not in their place")
