@@ -5,6 +5,7 @@ import logging
 import sqlite3
 import time
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,25 @@ async def test_a_timer_that_fires_while_it_is_being_withdrawn_costs_no_turn(
         for _ in range(5):
             assert await (await client.start(photo_finish, 0.02)).result(timeout=60) == "answered"
     assert [record.getMessage() for record in caplog.records] == []
+
+
+@orchestration(registry=Registry())
+async def never_late(ctx: OrchestrationContext, rounds: int) -> None:
+    asyncio.create_task(asyncio.sleep(300))  # noqa: RUF006 (left behind on purpose)
+    for _ in range(rounds):
+        async with asyncio.timeout(300):
+            await as_long_as_the_limit(0)
+
+
+async def test_limits_that_were_not_reached_and_timers_of_ended_instances_do_not_pile_up(file: File) -> None:
+    service: Any = connect(file.url)
+    registry = Registry().add(never_late, as_long_as_the_limit)
+    async with TaskHubWorker(service, registry=registry), TaskHubClient(service) as client:
+        for handle in [await client.start(never_late, 100) for _ in range(5)]:
+            await handle.result(timeout=60)
+        alarms = service._alarms
+        assert (len(alarms._timers), len(alarms._keys)) == (0, 0)
+        assert len(alarms._heap) <= 64
 
 
 async def test_no_timer_is_early_and_none_leaves_a_row(file: File) -> None:

@@ -16,14 +16,15 @@ from dtf_runtime.providers.sqlite.rows import to_micros
 SLACK = 0.0002  # seconds: a timer must not be early
 LONGEST_SLEEP = 60.0  # seconds: the loop's clock stands still while a machine is suspended, that of the timers doesn't
 _SOON = 600_000_000  # microseconds
+_FEW = 64  # entries of the heap that nobody minds
 
 
 class Alarms:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._heap: list[tuple[int, int]] = []  # (due, key)
-        self._timers: dict[int, tuple[Owned, TimerDue]] = {}  # by key
-        self._keys: dict[tuple[int, str, int], int] = {}  # by (n, execution, number)
+        self._timers: dict[int, tuple[Owned, TimerDue, int]] = {}  # by key, with their due
+        self._keys: dict[int, dict[tuple[str, int], int]] = {}  # by n, then (execution, number)
         self._wake_at = 0
         self._wake: asyncio.TimerHandle | None = None
 
@@ -37,8 +38,8 @@ class Alarms:
             self._hub.due_at(due)
             return
         message = TimerDue(execution_id=execution, number=timer.number, fire_at=timer.fire_at)
-        self._timers[key] = (owned, message)
-        self._keys[owned.n, execution, timer.number] = key
+        self._timers[key] = (owned, message, due)
+        self._keys.setdefault(owned.n, {})[execution, timer.number] = key
         heapq.heappush(self._heap, (due, key))
         self._wake_for(due, now)
 
@@ -46,12 +47,31 @@ class Alarms:
         """Their rows are gone: also one that fired while the turn that withdrew it was on its way."""
         gone = set(numbers)
         for number in gone:
-            key = self._keys.pop((owned.n, execution, number), None)
-            if key is not None:
-                self._timers.pop(key, None)
+            self._forget(owned.n, execution, number)
         owned.inbox = [
             entry for entry in owned.inbox if not (isinstance(entry[0], TimerDue) and entry[0].number in gone)
         ]
+        self._compact()
+
+    def drop(self, n: int) -> None:
+        """The execution has ended, and all its rows are gone."""
+        for key in self._keys.pop(n, {}).values():
+            self._timers.pop(key, None)
+        self._compact()
+
+    def _forget(self, n: int, execution: str, number: int) -> None:
+        of_instance = self._keys.get(n, {})
+        key = of_instance.pop((execution, number), None)
+        if key is not None:
+            self._timers.pop(key, None)
+        if not of_instance:
+            self._keys.pop(n, None)
+
+    def _compact(self) -> None:
+        """Time limits that were not reached must not pile up in the heap until they would have been."""
+        if len(self._heap) > 2 * len(self._timers) + _FEW:
+            self._heap = [(due, key) for key, (_, _, due) in self._timers.items()]
+            heapq.heapify(self._heap)
 
     def _wake_for(self, due: int, now: int) -> None:
         if self._wake is not None:
@@ -68,11 +88,11 @@ class Alarms:
         now = to_micros(hub.clock.now())
         while heap and heap[0][0] <= now:
             _, key = heapq.heappop(heap)
-            held = self._timers.pop(key, None)
+            held = self._timers.get(key)
             if held is None:
                 continue
-            owned, message = held
-            self._keys.pop((owned.n, message.execution_id, message.number), None)
+            owned, message, _ = held
+            self._forget(owned.n, message.execution_id, message.number)
             if hub.owned.get(owned.n) is not owned:
                 hub.scan()  # somebody else's by now, or ended
             elif owned.execution == message.execution_id:

@@ -76,6 +76,8 @@ class Committer:
         owned.revision += 1
         if commit.withdrawn_timers:
             self._alarms.withdraw(owned, op.execution, commit.withdrawn_timers)
+        if commit.status.is_final:
+            self._alarms.drop(owned.n)
         if hub.suspect is owned:
             hub.suspect = None
             hub.scan()
